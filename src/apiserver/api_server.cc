@@ -1,0 +1,59 @@
+#include "apiserver/api_server.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace gs::apiserver {
+
+ApiServer::ApiServer(Loop& loop, const ApiServerOptions& options, Begun)
+    : store_(loop, options.history),
+      handler_(loop, table_, store_, options.watches),
+      namespaces_(loop, table_, store_, handler_.registry()),
+      garbage_(loop, table_, store_, handler_.registry()),
+      events_(loop, table_, store_, handler_.registry(), options.event_ttl),
+      objects_(loop, table_, store_, handler_.registry(), options.objects),
+      crds_(loop, table_, store_, handler_.registry()) {}
+
+ApiServer::ApiServer(Loop& loop, ApiServerOptions options) : ApiServer(loop, options, Begun()) {
+  GS_CHECK(!options.persistence);
+  begin(options);
+}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::open(Loop& loop, ApiServerOptions options) {
+  std::unique_ptr<ApiServer> out(new ApiServer(loop, options, Begun()));
+  if (options.persistence) {
+    GS_TRY(out->journal_, RevisionJournal::open(loop, out->store_, *options.persistence));
+  }
+  out->begin(options);
+  return out;
+}
+
+void ApiServer::begin(const ApiServerOptions& options) {
+  crds_.start();
+  if (options.garbage_period > Duration::zero()) garbage_.start(options.garbage_period);
+  namespaces_.start();
+  events_.start();
+  objects_.start();
+}
+
+void ApiServer::add_namespace(const std::string& name) {
+  preload(*table_.find("", "namespaces"), "", fmt::format(R"({{"metadata":{{"name":"{}"}}}})", name));
+}
+
+void ApiServer::preload(const ResourceType& type, const std::string& ns, const std::string& json) {
+  RestRequest request;
+  request.verb = gateway::Verb::kCreate;
+  request.group = type.group;
+  request.version = type.version;
+  request.resource = type.resource;
+  request.ns = ns;
+  const Answer answer = handler_.registry().create(type, request, json);
+  GS_CHECK(answer.status == 201);
+}
+
+Answer ApiServer::request(const std::string& method, const std::string& target, const std::string& body, const std::string& content_type) {
+  return handler_.ask(method, target, body, content_type);
+}
+
+}  // namespace gs::apiserver

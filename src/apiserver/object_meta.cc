@@ -1,0 +1,168 @@
+#include "apiserver/object_meta.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "schema/names.h"
+
+namespace gs::apiserver {
+namespace {
+
+using json::Value;
+using schema::child;
+using schema::FieldErrors;
+using schema::Problems;
+
+constexpr size_t kMaxAnnotations = 256 * 1024;
+constexpr std::string_view kOrphan = "orphan", kForeground = "foregroundDeletion";
+
+using NameRule = Problems (*)(std::string_view);
+
+// Names are DNS subdomains but for these.
+NameRule name_rule(const ResourceType& type) {
+  if (type.group == "rbac.authorization.k8s.io") return schema::path_segment_name;
+  if (type.group.empty() && (type.resource == "namespaces" || type.resource == "services")) return schema::dns1123_label;
+  if (type.group == "flowcontrol.apiserver.k8s.io" || type.group == "certificates.k8s.io") return schema::path_segment_name;
+  return schema::dns1123_subdomain;
+}
+
+// CRDs and APIServices have names made of their specs.
+void required_name(const ResourceType& type, const Value& object, const std::string& name, Problems& problems) {
+  if (type.group == "apiextensions.k8s.io" && name != fmt::format("{}.{}", object.text("spec.names.plural"), object.text("spec.group"))) {
+    problems.push_back("must be spec.names.plural+\".\"+spec.group");
+  }
+  if (type.group == "apiregistration.k8s.io" && name != fmt::format("{}.{}", object.text("spec.version"), object.text("spec.group"))) {
+    problems.push_back(fmt::format("must be `spec.version+\".\"+spec.group`: \"{}.{}\"", object.text("spec.version"), object.text("spec.group")));
+  }
+}
+
+void check_name(const ResourceType& type, const Value& object, FieldErrors& errors) {
+  const NameRule rule = name_rule(type);
+  // A prefix may end in a dash, since more comes.
+  std::string prefix(object.text("metadata.generateName"));
+  if (!prefix.empty()) {
+    std::string masked = prefix;
+    if (masked.size() > 1 && masked.ends_with('-') && rule != schema::path_segment_name) masked.back() = 'a';
+    for (const std::string& p : rule(masked)) errors.push_back(schema::invalid("metadata.generateName", prefix, p));
+  }
+  const std::string name(object.text("metadata.name"));
+  if (name.empty()) {
+    errors.push_back(schema::required("metadata.name", "name or generateName is required"));
+    return;
+  }
+  Problems problems = rule(name);
+  required_name(type, object, name, problems);
+  for (const std::string& p : problems) errors.push_back(schema::invalid("metadata.name", name, p));
+}
+
+void check_annotations(const Value* annotations, FieldErrors& errors) {
+  if (annotations == nullptr || annotations->object() == nullptr) return;
+  size_t size = 0;
+  for (const json::Member& m : *annotations->object()) {
+    for (const std::string& p : schema::label_key(to_lower(m.first))) errors.push_back(schema::invalid("metadata.annotations", m.first, p));
+    size += m.first.size() + (m.second.string() != nullptr ? m.second.string()->size() : 0);
+  }
+  if (size > kMaxAnnotations) errors.push_back(schema::too_long("metadata.annotations", kMaxAnnotations));
+}
+
+// In the order of Go's struct.
+std::string owners_text(const Value& owners) {
+  std::string out = "[";
+  for (const Value& owner : *owners.array()) {
+    out += out.size() > 1 ? ",{" : "{";
+    bool first = true;
+    for (const char* field : {"apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"}) {
+      const Value* value = owner.find(field);
+      if (value == nullptr) continue;
+      out += fmt::format("{}\"{}\":{}", first ? "" : ",", field, schema::go_json(*value));
+      first = false;
+    }
+    out += '}';
+  }
+  return out + "]";
+}
+
+void check_owners(const Value* owners, FieldErrors& errors) {
+  if (owners == nullptr || owners->array() == nullptr) return;
+  const std::string path = "metadata.ownerReferences";
+  std::string controller;
+  for (const Value& owner : *owners->array()) {
+    const std::string version(owner.text("apiVersion"));
+    if (version.empty() || version.ends_with('/')) errors.push_back(schema::invalid(child(path, "apiVersion"), version, "version must not be empty"));
+    for (const char* field : {"kind", "name", "uid"}) {
+      if (owner.text(field).empty()) errors.push_back(schema::invalid(child(path, field), std::string(), "must not be empty"));
+    }
+    if (version == "v1" && owner.text("kind") == "Event") errors.push_back(schema::invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"));
+    const Value* controls = owner.find("controller");
+    if (controls == nullptr || !controls->boolean().value_or(false)) continue;
+    const std::string me = fmt::format("{}/{}", owner.text("kind"), owner.text("name"));
+    if (!controller.empty()) {
+      errors.push_back(schema::raw_error(schema::FieldError::Type::kInvalid, path, owners_text(*owners), fmt::format("Only one reference can have Controller set to true. Found \"true\" in references for {} and {}", controller, me)));
+    } else {
+      controller = me;
+    }
+  }
+}
+
+void check_finalizers(bool built_in, const Value& object, const Value* old, FieldErrors& errors) {
+  const std::string path = "metadata.finalizers";
+  const std::vector<std::string> finalizers = strings_of(object.at(path));
+  const auto has = [&](std::string_view f) { return std::find(finalizers.begin(), finalizers.end(), f) != finalizers.end(); };
+  if (old == nullptr) {
+    for (size_t i = 0; i < finalizers.size(); ++i) {
+      const std::string& f = finalizers[i];
+      for (const std::string& p : schema::label_key(f)) errors.push_back(schema::invalid(path, f, p));
+      const bool standard = f == "kubernetes" || f == kOrphan || f == kForeground;
+      if (built_in && !standard && f.find('/') == std::string::npos) {
+        errors.push_back(schema::invalid(schema::index(path, i), f, "name is neither a standard finalizer name nor is it fully qualified"));
+      }
+    }
+    if (has(kOrphan) && has(kForeground)) {
+      errors.push_back(schema::invalid(path, *object.at(path), fmt::format("finalizer {} and {} cannot be both set", kOrphan, kForeground)));
+    }
+    return;
+  }
+  if (old->text("metadata.deletionTimestamp").empty()) return;
+  const std::vector<std::string> before = strings_of(old->at(path));
+  std::vector<std::string> added;
+  for (const std::string& f : finalizers) {
+    if (std::find(before.begin(), before.end(), f) == before.end()) added.push_back(schema::quoted(f));
+  }
+  if (added.empty()) return;
+  std::sort(added.begin(), added.end());
+  errors.push_back(schema::forbidden(path, fmt::format("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", fmt::join(added, ", "))));
+}
+
+}  // namespace
+
+std::vector<std::string> strings_of(const Value* list) {
+  std::vector<std::string> out;
+  if (list == nullptr || list->array() == nullptr) return out;
+  for (const Value& v : *list->array()) {
+    if (v.string() != nullptr) out.push_back(*v.string());
+  }
+  return out;
+}
+
+void validate_labels(const Value* labels, const std::string& path, FieldErrors& errors) {
+  if (labels == nullptr || labels->object() == nullptr) return;
+  for (const json::Member& m : *labels->object()) {
+    for (const std::string& p : schema::label_key(m.first)) errors.push_back(schema::invalid(path, m.first, p));
+    const std::string value = m.second.string() != nullptr ? *m.second.string() : std::string();
+    for (const std::string& p : schema::label_value(value)) errors.push_back(schema::invalid(path, value, p));
+  }
+}
+
+void validate_object_meta(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors) {
+  if (old == nullptr) check_name(type, object, errors);
+  const bool built_in = !type.custom && type.schema != nullptr;
+  if (old != nullptr) check_finalizers(built_in, object, old, errors);
+  validate_labels(object.at("metadata.labels"), "metadata.labels", errors);
+  check_annotations(object.at("metadata.annotations"), errors);
+  check_owners(object.at("metadata.ownerReferences"), errors);
+  if (old == nullptr) check_finalizers(built_in, object, old, errors);
+}
+
+}  // namespace gs::apiserver

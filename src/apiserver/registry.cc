@@ -1,0 +1,239 @@
+#include "apiserver/registry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apiserver/registry_rules.h"
+#include "apiserver/respond.h"
+#include "base/strings.h"
+
+namespace gs::apiserver {
+
+using gateway::PatchType;
+using json::Value;
+
+namespace {
+
+constexpr std::string_view kModified = "the object has been modified; please apply your changes to the latest version and try again";
+// k8s.io/apiserver's SimpleNameGenerator: what is generated fits a label.
+constexpr size_t kMaxGeneratedBase = 63 - 5;
+constexpr int kNameAttempts = 8;
+
+// validation of a precondition on the stored object, in etcd3's words.
+Answer wrong_uid(const ResourceType& type, const StoredPtr& current, std::string_view asked, std::string_view is) {
+  return conflict(type, current->name,
+                  fmt::format("StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                              storage_key(type, current->ns, current->name), asked, is));
+}
+
+}  // namespace
+
+bool is_namespace(const ResourceType& type) { return type.group.empty() && type.resource == "namespaces"; }
+bool deleting(const Value& object) { return !object.text("metadata.deletionTimestamp").empty(); }
+
+bool has_entries(const Value& object, std::string_view path) {
+  const Value* value = object.at(path);
+  return value != nullptr && value->array() != nullptr && !value->array()->empty();
+}
+
+bool has_string(const Value& object, std::string_view path, std::string_view text) {
+  const Value* value = object.at(path);
+  if (value == nullptr || value->array() == nullptr) return false;
+  return std::any_of(value->array()->begin(), value->array()->end(), [&](const Value& v) { return v.string() != nullptr && *v.string() == text; });
+}
+
+void drop_finalizer(Value& object, std::string_view finalizer) {
+  Value* all = object["metadata"].make_object().find("finalizers");
+  if (all == nullptr || all->array() == nullptr) return;
+  std::erase_if(*all->array(), [&](const Value& v) { return v.string() != nullptr && *v.string() == finalizer; });
+  if (all->array()->empty()) object["metadata"].make_object().erase("finalizers");
+}
+
+Registry::Registry(Loop& loop, ResourceTable& table, Store& store) : loop_(loop), table_(table), store_(store) {}
+
+// k8s.io/apimachinery/pkg/util/rand: no vowels, nothing that looks like another.
+std::string Registry::random_suffix() {
+  constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
+  std::string out;
+  for (int i = 0; i < 5; ++i) out += kAlphabet[loop_.random().below(kAlphabet.size())];
+  return out;
+}
+
+StoredPtr Registry::find(const ResourceType& type, const RestRequest& request) const {
+  return store_.get(type, type.namespaced ? request.ns : "", request.name);
+}
+
+bool Registry::has_subresource(const ResourceType& type, std::string_view subresource) {
+  return type.subresource(subresource) != nullptr || (subresource == "status" && type.has_status) || (subresource == "scale" && type.has_scale);
+}
+
+StoredPtr Registry::commit(const ResourceType& type, const StoredPtr& before, Value object, AppliedPtr applied) {
+  const StoredPtr after = store_.put(type, std::move(object), std::move(applied));
+  for (Follower* follower : followers_) follower->changed(type, before, after);
+  return after;
+}
+
+StoredPtr Registry::erase(const ResourceType& type, const StoredPtr& before) {
+  const StoredPtr last = store_.erase(type, before->ns, before->name);
+  for (Follower* follower : followers_) follower->changed(type, before, nullptr);
+  return last;
+}
+
+StoredPtr Registry::change(const ResourceType& type, const StoredPtr& current, Value next) {
+  if (may_go(type, next)) {
+    erase(type, current);
+    return nullptr;
+  }
+  return commit(type, current, std::move(next), current->applied);
+}
+
+Checked<Prepared> Registry::read(const ResourceType& type, const RestRequest& request, Result<Value> parsed, std::string_view body) const {
+  if (!parsed) {
+    return refuse(bad_request(fmt::format("the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {} ({})", type.kind,
+                                          parsed.error().message, body.substr(0, 30))));
+  }
+  const Checked<FieldValidation> validation = field_validation(type, request.option("fieldValidation"));
+  if (!validation) return refuse(validation.error());
+  Checked<Prepared> out = decode(type, *std::move(parsed), body, *validation);
+  if (!out) return out;
+  Value& metadata = out->object["metadata"];
+  const std::string ns(metadata.text("namespace")), name(metadata.text("name"));
+  if (!request.name.empty() && name != request.name && !(name.empty() && request.patch == PatchType::kApply)) {
+    return refuse(bad_request(fmt::format("the name of the object ({}) does not match the name on the URL ({})", name, request.name)));
+  }
+  if (type.namespaced && !ns.empty() && ns != request.ns) {
+    return refuse(bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+  }
+  if (type.namespaced) {
+    metadata["namespace"] = request.ns;
+  } else {
+    metadata.make_object().erase("namespace");
+  }
+  if (!request.name.empty()) metadata["name"] = request.name;
+  return out;
+}
+
+// k8s.io/apiserver's admission plugin NamespaceLifecycle.
+Answer Registry::check_namespace(const ResourceType& type, std::string_view ns, std::string_view name) const {
+  if (!type.namespaced) return Answer();
+  const ResourceTypePtr namespaces = table_.find("", "namespaces");
+  const StoredPtr found = store_.get(*namespaces, "", ns);
+  if (!found) return not_found(*namespaces, ns);
+  if (found->json.find("\"deletionTimestamp\"") == std::string_view::npos || !deleting(found->value())) return Answer();
+  return forbidden(type, name, fmt::format("unable to create new content in namespace {} because it is being terminated", ns),
+                   fmt::format(R"([{{"reason":"NamespaceTerminating","message":"namespace {} is being terminated","field":"metadata.namespace"}}])", ns));
+}
+
+Answer Registry::generate_name(const ResourceType& type, const std::string& ns, Value& metadata) {
+  const std::string base(metadata.text("generateName"));
+  if (!metadata.text("name").empty() || base.empty()) return Answer();
+  for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
+    const std::string name = base.substr(0, kMaxGeneratedBase) + random_suffix();
+    metadata["name"] = name;
+    if (!store_.get(type, ns, name)) return Answer();
+  }
+  return failure(409, "AlreadyExists", fmt::format("{} \"{}\" already exists, the server was not able to generate a unique name for the object", type.qualified(), metadata.text("name")));
+}
+
+Answer Registry::create(const ResourceType& type, const RestRequest& request, std::string_view body) {
+  if (!request.subresource.empty()) return create_subresource(type, request, body);
+  Checked<Prepared> object = read(type, request, json::parse(body), body);
+  if (!object) return object.error();
+  return create_object(type, request, *std::move(object), nullptr);
+}
+
+Answer Registry::create_object(const ResourceType& type, const RestRequest& request, Prepared decoded, AppliedPtr applied) {
+  Value& object = decoded.object;
+  Value& metadata = object["metadata"];
+  const std::string ns = type.namespaced ? request.ns : "";
+  Answer refusal = generate_name(type, ns, metadata);
+  if (refusal.status != 200) return refusal;
+  const std::string name(metadata.text("name"));
+  refusal = check_namespace(type, ns, name);
+  if (refusal.status != 200) return refusal;
+  if (const std::string_view version = metadata.text("resourceVersion"); !version.empty() && version != "0") {
+    return failure(500, "", "resourceVersion should not be set on objects to be created");
+  }
+  metadata["uid"] = random_uuid(loop_.random());
+  metadata["creationTimestamp"] = format_rfc3339(loop_.wall_now());
+  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"}) metadata.make_object().erase(field);
+  if (is_namespace(type)) {
+    if (!has_string(object, "spec.finalizers", "kubernetes")) object["spec"]["finalizers"].make_array().emplace_back("kubernetes");
+    metadata["labels"]["kubernetes.io/metadata.name"] = name;
+  }
+  Checked<Prepared> prepared = prepare(type, Operation::kCreate, std::move(object), nullptr);
+  if (!prepared) return prepared.error();
+  if (const StoredPtr there = store_.get(type, ns, name)) {
+    const bool leaving = there->json.find("\"deletionTimestamp\"") != std::string_view::npos && deleting(there->value());
+    return leaving ? failure(409, "AlreadyExists", fmt::format("object is being deleted: {} \"{}\" already exists", type.qualified(), name), details_of(type, name)) : already_exists(type, name);
+  }
+  Answer answer(201, "");
+  answer.is_object = true;
+  answer.warnings = std::move(decoded.warnings);
+  answer.warnings.insert(answer.warnings.end(), prepared->warnings.begin(), prepared->warnings.end());
+  answer.body = request.dry_run() ? prepared->object.dump() : commit(type, nullptr, std::move(prepared->object), std::move(applied))->text(type);
+  return answer;
+}
+
+Answer Registry::update(const ResourceType& type, const RestRequest& request, std::string_view body) {
+  if (!request.subresource.empty() && !has_subresource(type, request.subresource)) return no_such_resource();
+  const StoredPtr current = find(type, request);
+  if (request.subresource == "scale") {
+    if (!current) return not_found(type, request.name);
+    const Result<Value> scale = json::parse(body);
+    return scale ? replace_scale(type, request, current, *scale) : bad_request(scale.error().message);
+  }
+  Checked<Prepared> object = read(type, request, json::parse(body), body);
+  if (!object) return object.error();
+  if (!current) {
+    if (!request.subresource.empty() || !created_by_update(type)) return not_found(type, request.name);
+    object->object["metadata"].make_object().erase("resourceVersion");
+    return create_object(type, request, *std::move(object), nullptr);
+  }
+  return replace(type, request, current, *std::move(object), current->applied);
+}
+
+Answer Registry::replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied) {
+  const Value old = current->value(type);
+  const std::string version(wanted.object.text("metadata.resourceVersion")), uid(wanted.object.text("metadata.uid"));
+  if (!version.empty() && !parse_uint(version)) return failure(500, "", fmt::format("strconv.ParseUint: parsing \"{}\": invalid syntax", version));
+  if (!uid.empty() && uid != old.text("metadata.uid")) {
+    // An update makes it a precondition, a patch does not.
+    if (request.verb == gateway::Verb::kPatch) return invalid(type, request.name, {schema::invalid("metadata.uid", uid, "field is immutable")});
+    return wrong_uid(type, current, uid, old.text("metadata.uid"));
+  }
+  if ((version.empty() || version == "0") && !updated_unconditionally(type)) return needs_version(type, request.name);
+  if (!version.empty() && version != "0" && version != old.text("metadata.resourceVersion")) return conflict(type, request.name, std::string(kModified));
+  if (is_namespace(type) && request.subresource == "finalize") return finalize_namespace(type, request, current, std::move(wanted.object));
+  const bool main = request.subresource.empty() || request.subresource == "scale" || request.subresource == "ephemeralcontainers" || request.subresource == "resize";
+  if (is_namespace(type)) {
+    if (const Value* finalizers = old.at("spec.finalizers")) wanted.object["spec"]["finalizers"] = *finalizers;
+    wanted.object["metadata"]["labels"]["kubernetes.io/metadata.name"] = request.name;
+  }
+  Checked<Prepared> prepared = prepare(type, main ? Operation::kUpdate : Operation::kUpdateStatus, std::move(wanted.object), &old);
+  if (!prepared) return prepared.error();
+  Value next = std::move(prepared->object);
+  next["metadata"]["resourceVersion"] = old.text("metadata.resourceVersion");
+  Answer answer(200, "");
+  answer.is_object = true;
+  answer.warnings = std::move(wanted.warnings);
+  answer.warnings.insert(answer.warnings.end(), prepared->warnings.begin(), prepared->warnings.end());
+  const bool same = next == old;
+  if (same || request.dry_run()) {
+    // Who applied what is remembered beside the object; it makes no new version.
+    if (same && !request.dry_run() && applied != current->applied) store_.remember(type, current, std::move(applied));
+    answer.body = same ? current->text(type) : next.dump();
+    return answer;
+  }
+  if (may_go(type, next)) {
+    // The update that takes the last finalizer away is the deletion: no version has the object without it.
+    answer.body = next.dump();
+    erase(type, current);
+    return answer;
+  }
+  answer.body = commit(type, current, std::move(next), std::move(applied))->text(type);
+  return answer;
+}
+
+}  // namespace gs::apiserver

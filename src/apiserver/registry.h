@@ -1,0 +1,97 @@
+// What writes mean: the rules of k8s.io/apiserver's registry over the store. Each write is one step:
+// it reads, decides and stores without waiting, so writes are linearizable. Lives on the store's loop.
+// Of types it asks the strategies only (strategy.h).
+//
+// Apply merges maps and replaces lists; it knows the fields of other appliers, not of other writers.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apiserver/answer.h"
+#include "apiserver/delete_options.h"
+#include "apiserver/store.h"
+#include "apiserver/strategy.h"
+#include "gateway/rest_request.h"
+
+namespace gs::apiserver {
+
+using gateway::RestRequest;
+using AppliedPtr = std::shared_ptr<const Applied>;
+
+class Registry {
+ public:
+  // Told of each change right after it, within the write: what lives in other processes of a real cluster
+  // (namespace lifecycle, garbage collection) takes note here and acts later.
+  class Follower {
+   public:
+    // `before` is null for a new object, `after` for one that is gone.
+    virtual void changed(const ResourceType& type, const StoredPtr& before, const StoredPtr& after) = 0;
+
+   protected:
+    ~Follower() = default;
+  };
+
+  Registry(Loop& loop, ResourceTable& table, Store& store);
+  // Outlives the registry's last write.
+  void add_follower(Follower& follower) { followers_.push_back(&follower); }
+
+  // Bodies are JSON, but an apply's, which is YAML.
+  Answer create(const ResourceType& type, const RestRequest& request, std::string_view body);
+  Answer update(const ResourceType& type, const RestRequest& request, std::string_view body);
+  Answer patch(const ResourceType& type, const RestRequest& request, std::string_view body);
+  Answer remove(const ResourceType& type, const RestRequest& request, std::string_view body);
+  Answer remove_collection(const ResourceType& type, const RestRequest& request, std::string_view body);
+  // autoscaling/v1 Scale of an object.
+  Answer scale(const ResourceType& type, const RestRequest& request) const;
+
+  // For those who act as a controller: deletes by the same rules as a request.
+  Answer remove_object(const ResourceType& type, const StoredPtr& current, const DeleteOptions& options);
+  // Puts another state of an object in the place of `current`, as an update of it by a controller; with the
+  // last finalizer of a deleted object it goes. Null then.
+  StoredPtr change(const ResourceType& type, const StoredPtr& current, json::Value next);
+  // Whether a path of the type has this subresource.
+  static bool has_subresource(const ResourceType& type, std::string_view subresource);
+
+ private:
+  using Warnings = std::vector<std::string>;
+
+  Answer create_object(const ResourceType& type, const RestRequest& request, Prepared object, AppliedPtr applied);
+  // The one way in which an object changes. A write that changes nothing keeps the version.
+  Answer replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied);
+  Answer replace_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const json::Value& scale);
+  Answer finalize_namespace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, json::Value wanted);
+  Answer apply(const ResourceType& type, const RestRequest& request, const StoredPtr& current, std::string_view body);
+  Answer create_subresource(const ResourceType& type, const RestRequest& request, std::string_view body);
+  Answer bind(const ResourceType& type, const StoredPtr& pod, const json::Value& binding, bool dry_run);
+  Answer evict(const ResourceType& type, const RestRequest& request, const StoredPtr& pod, const json::Value& eviction);
+  Answer patch_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const json::Value& patch);
+  // An object of this type, for this address.
+  Checked<Prepared> read(const ResourceType& type, const RestRequest& request, Result<json::Value> parsed, std::string_view body = {}) const;
+  // 404 or 403 where nothing may be created in the namespace; a good answer otherwise.
+  Answer check_namespace(const ResourceType& type, std::string_view ns, std::string_view name) const;
+  Answer generate_name(const ResourceType& type, const std::string& ns, json::Value& metadata);
+  StoredPtr commit(const ResourceType& type, const StoredPtr& before, json::Value object, AppliedPtr applied);
+  StoredPtr erase(const ResourceType& type, const StoredPtr& before);
+  StoredPtr find(const ResourceType& type, const RestRequest& request) const;
+  std::string random_suffix();
+
+  Loop& loop_;
+  ResourceTable& table_;
+  Store& store_;
+  std::vector<Follower*> followers_;
+};
+
+// The state of an object, asked in several places.
+bool is_namespace(const ResourceType& type);
+bool deleting(const json::Value& object);
+bool has_entries(const json::Value& object, std::string_view path);
+bool has_string(const json::Value& object, std::string_view path, std::string_view text);
+// Takes a string out of the array at metadata.finalizers, and the array where it is the last.
+void drop_finalizer(json::Value& object, std::string_view finalizer);
+
+inline constexpr std::string_view kForegroundFinalizer = "foregroundDeletion";
+inline constexpr std::string_view kOrphanFinalizer = "orphan";
+
+}  // namespace gs::apiserver

@@ -1,0 +1,255 @@
+#include "apiserver/representation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/strings.h"
+#include "json/scan.h"
+#include "json/writer.h"
+
+namespace gs::apiserver {
+namespace {
+
+using json::Value;
+using Kind = Representation::Kind;
+
+struct Clause {
+  std::string_view type;
+  std::string_view as, group, version;
+  double quality = 1;
+};
+
+Clause read_clause(std::string_view text) {
+  Clause out;
+  bool first = true;
+  for (const std::string_view raw : split(text, ';')) {
+    const std::string_view part = trim(raw);
+    const size_t equals = part.find('=');
+    const std::string_view key = trim(part.substr(0, equals)), value = equals == std::string_view::npos ? "" : trim(part.substr(equals + 1));
+    if (std::exchange(first, false)) out.type = part;
+    if (key == "as") out.as = value;
+    if (key == "g") out.group = value;
+    if (key == "v") out.version = value;
+    if (key == "q") std::from_chars(value.data(), value.data() + value.size(), out.quality);
+  }
+  return out;
+}
+
+// nullopt: this server does not write that.
+std::optional<Representation> accepted(const Clause& clause) {
+  if (clause.type != "application/json" && clause.type != "*/*" && clause.type != "application/*") return std::nullopt;
+  Representation out;
+  if (clause.as.empty() && clause.group.empty() && clause.version.empty()) return out;
+  if (clause.group != "meta.k8s.io" || (clause.version != "v1" && clause.version != "v1beta1")) return std::nullopt;
+  out.version = clause.version;
+  if (clause.as == "Table") {
+    out.kind = Kind::kTable;
+  } else if (clause.as == "PartialObjectMetadata") {
+    out.kind = Kind::kPartial;
+  } else if (clause.as == "PartialObjectMetadataList") {
+    out.kind = Kind::kPartialList;
+  } else {
+    return std::nullopt;
+  }
+  return out;
+}
+
+void write_list_meta(const ListMeta& meta, std::string& out) {
+  json::Writer writer(out);
+  writer.begin_object().key("resourceVersion").string(std::to_string(meta.version));
+  if (!meta.next.empty()) writer.key("continue").string(meta.next);
+  if (meta.remaining) writer.key("remainingItemCount").integer(static_cast<int64_t>(*meta.remaining));
+  writer.end_object();
+}
+
+// tableconvertor's cellForJSONValue (k8s.io/apiextensions-apiserver).
+Value custom_cell(const std::string& type, const Value* found, WallTime now) {
+  if (found == nullptr) return Value();
+  if (type == "string") return table::scalar(found);
+  if (type == "integer" || type == "number") {
+    const auto number = found->number();
+    if (!number) return Value();
+    return type == "number" ? *found : found->integer() ? *found : Value(static_cast<int64_t>(*number));
+  }
+  if (type == "boolean") return found->boolean() ? *found : Value();
+  if (type != "date" || found->string() == nullptr) return Value();
+  return !found->string()->empty() && !parse_rfc3339(*found->string()) ? Value("<invalid>") : Value(table::human_since(*found->string(), now));
+}
+
+}  // namespace
+
+Checked<Representation> negotiate(const std::string* accept, const gateway::RestRequest& request) {
+  std::optional<Representation> chosen;
+  if (accept == nullptr || accept->empty()) {
+    chosen.emplace();
+  } else {
+    std::vector<Clause> clauses;
+    for (const std::string_view text : split(*accept, ',')) clauses.push_back(read_clause(text));
+    std::stable_sort(clauses.begin(), clauses.end(), [](const Clause& a, const Clause& b) { return a.quality > b.quality; });
+    for (size_t i = 0; i < clauses.size() && !chosen; ++i) chosen = accepted(clauses[i]);
+  }
+  if (!chosen) return refuse(failure(406, "NotAcceptable", "only the following media types are accepted: application/json"));
+  if (chosen->kind == Kind::kTable) {
+    const std::string_view include = request.option("includeObject");
+    if (!include.empty() && include != "Metadata" && include != "Object" && include != "None") {
+      return refuse(bad_request(fmt::format("Unable to convert to Table as requested: includeObject: Invalid value: \"{}\": must be 'Metadata', 'Object', 'None', or empty", include)));
+    }
+    if (include == "Object") chosen->include = Representation::Include::kObject;
+    if (include == "None") chosen->include = Representation::Include::kNone;
+  }
+  return *chosen;
+}
+
+Presenter::Presenter(const ResourceType& type, Representation representation, WallTime now)
+    : type_(type), as_(std::move(representation)), now_(now), prefix_(type.prefix()), item_prefix_(type.custom ? prefix_ : "") {
+  if (as_.kind != Kind::kTable) return;
+  printer_ = type.custom ? nullptr : table::find_printer(type.group, type.resource);
+  if (printer_ != nullptr) return;
+  const auto add = [&](const PrinterColumn& from) {
+    CustomColumn column{table::Column(from.name.c_str(), from.type.c_str(), from.priority, from.format.c_str()), std::nullopt};
+    column.column.description = from.description;
+    if (auto path = table::JsonPath::parse(from.json_path)) column.path = *std::move(path);
+    custom_.push_back(std::move(column));
+  };
+  for (const PrinterColumn& column : type.columns) add(column);
+  if (!type.columns.empty()) return;
+  PrinterColumn age;
+  age.name = type.custom ? "Age" : "Created At";
+  age.type = "date";
+  age.json_path = ".metadata.creationTimestamp";
+  add(age);
+}
+
+std::optional<Answer> Presenter::refuses(bool list) const {
+  if (list && as_.kind == Kind::kPartial) {
+    return failure(406, "NotAcceptable", fmt::format("you requested PartialObjectMetadata, but the requested object is a list ({})", type_.list_kind_or_default()));
+  }
+  if (!list && as_.kind == Kind::kPartialList) {
+    return failure(406, "NotAcceptable", fmt::format("you requested PartialObjectMetadataList, but the requested object is not a list ({})", type_.kind));
+  }
+  return std::nullopt;
+}
+
+void Presenter::partial(std::string_view json, std::string& out) const {
+  out += R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/)";
+  out += as_.version;
+  out += R"(","metadata":)";
+  out += json::raw_at(json, "metadata").value_or("{}");
+  out += '}';
+}
+
+void Presenter::columns(std::string& out) {
+  if (columns_written_) {
+    out += "null";
+    return;
+  }
+  columns_written_ = true;
+  json::Writer writer(out);
+  writer.begin_array();
+  const auto write = [&](const table::Column& column) {
+    writer.begin_object().key("name").string(column.name).key("type").string(column.type).key("format").string(column.format);
+    writer.key("description").string(column.description).key("priority").integer(column.priority).end_object();
+  };
+  if (printer_ != nullptr) {
+    for (const table::Column& column : printer_->columns) write(column);
+  } else {
+    write(table::name_column());
+    for (const CustomColumn& column : custom_) write(column.column);
+  }
+  writer.end_array();
+}
+
+json::Array Presenter::cells(const Value& object, const char*& completed) const {
+  table::Row row(object, now_);
+  if (printer_ != nullptr) {
+    printer_->print(row);
+  } else {
+    row.name();
+    for (const CustomColumn& column : custom_) {
+      const Value* found = column.path ? column.path->find(object) : nullptr;
+      // A built-in type without a printer shows the time itself (rest.NewDefaultTableConvertor).
+      row.add(!type_.custom && found != nullptr ? *found : custom_cell(column.column.type, found, now_));
+    }
+  }
+  completed = row.completed;
+  return std::move(row.cells);
+}
+
+void Presenter::row(std::string_view json, std::string& out) const {
+  const auto object = json::parse(json);
+  const char* completed = nullptr;
+  out += R"({"cells":)";
+  out += Value(cells(object ? *object : Value(), completed)).dump();
+  if (completed != nullptr) {
+    const bool good = std::string_view(completed) == "Succeeded";
+    out += fmt::format(R"(,"conditions":[{{"type":"Completed","status":"True","reason":"{}","message":"{}"}}])", completed,
+                       good ? "The pod has completed successfully." : "The pod failed.");
+  }
+  out += R"(,"object":)";
+  switch (as_.include) {
+    case Representation::Include::kNone: out += "null"; break;
+    case Representation::Include::kMetadata: partial(json, out); break;
+    case Representation::Include::kObject:
+      out += prefix_;
+      out += json.substr(1);
+      break;
+  }
+  out += '}';
+}
+
+void Presenter::object(std::string_view json, std::string& out) {
+  switch (as_.kind) {
+    case Kind::kObject:
+      out += prefix_;
+      out += json.substr(1);
+      return;
+    case Kind::kPartial:
+    case Kind::kPartialList: return partial(json, out);
+    case Kind::kTable: break;
+  }
+  out += fmt::format(R"({{"kind":"Table","apiVersion":"meta.k8s.io/{}","metadata":{{"resourceVersion":{}}},"columnDefinitions":)", as_.version,
+                     json::raw_at(json, "metadata.resourceVersion").value_or("\"\""));
+  columns(out);
+  out += R"(,"rows":[)";
+  row(json, out);
+  out += "]}";
+}
+
+void Presenter::begin_list(const ListMeta& meta, std::string& out) {
+  if (as_.kind == Kind::kObject) {
+    out += fmt::format(R"({{"kind":"{}","apiVersion":"{}","metadata":)", type_.list_kind_or_default(), type_.api_version());
+  } else if (as_.kind == Kind::kTable) {
+    out += fmt::format(R"({{"kind":"Table","apiVersion":"meta.k8s.io/{}","metadata":)", as_.version);
+  } else {
+    out += fmt::format(R"({{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/{}","metadata":)", as_.version);
+  }
+  write_list_meta(meta, out);
+  if (as_.kind == Kind::kTable) {
+    out += R"(,"columnDefinitions":)";
+    columns(out);
+  }
+  out += as_.kind == Kind::kTable ? R"(,"rows":[)" : R"(,"items":[)";
+}
+
+void Presenter::list(const ListMeta& meta, const std::vector<StoredPtr>& items, std::string& out) {
+  begin_list(meta, out);
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (i > 0) out += ',';
+    item(*items[i], out);
+  }
+  end_list(out);
+}
+
+void Presenter::item(const Stored& item, std::string& out) const {
+  if (as_.kind == Kind::kObject) {
+    item.append_to(out, item_prefix_);
+  } else if (as_.kind == Kind::kTable) {
+    row(item.json, out);
+  } else {
+    partial(item.json, out);
+  }
+}
+
+}  // namespace gs::apiserver

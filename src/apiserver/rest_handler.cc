@@ -1,0 +1,258 @@
+#include "apiserver/rest_handler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apiserver/discovery.h"
+#include "apiserver/request_reader.h"
+#include "apiserver/respond.h"
+#include "apiserver/reviews.h"
+#include "base/strings.h"
+#include "json/yaml.h"
+
+namespace gs::apiserver {
+namespace {
+
+using gateway::PatchType;
+using gateway::Verb;
+
+constexpr size_t kMaxBody = 3 * 1024 * 1024;  // k8s.io/apiserver's limit
+constexpr Duration kBodyTime = std::chrono::seconds(60);
+constexpr Duration kSendTime = std::chrono::minutes(1);  // for a part of an answer
+// How long an answer is withheld that never comes; longer than clients wait.
+constexpr Duration kNeverAnswered = std::chrono::minutes(5);
+
+Answer planned(const RequestFault& fault) {
+  switch (fault.status) {
+    case 429: {
+      Answer answer = failure(429, "TooManyRequests", "Too many requests, please try again later.", fmt::format(R"({{"retryAfterSeconds":{}}})", fault.retry_after));
+      answer.retry_after = fault.retry_after;
+      return answer;
+    }
+    case 504: return too_large_version(2, 1);
+    case 410: return expired("The provided continue parameter or resource version is too old.");
+    case 400: return failure(422, "Invalid", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled");
+    default: return failure(fault.status, fault.status == 503 ? "ServiceUnavailable" : "InternalError", "the server is currently unable to handle the request");
+  }
+}
+
+Answer unsupported_media_type(std::string_view accepted) {
+  return failure(415, "UnsupportedMediaType", fmt::format("the body of the request was in an unknown format - accepted media types include: {}", accepted));
+}
+
+std::string_view media_type(std::string_view content_type) { return trim(content_type.substr(0, content_type.find(';'))); }
+
+// The body as JSON, of whatever the client sent it in.
+Checked<std::string> json_body(const RestRequest& request, std::string body, std::string_view content_type) {
+  const std::string_view type = media_type(content_type);
+  if (request.verb == Verb::kPatch || body.empty() || type.empty() || type == "application/json") return body;
+  if (type != "application/yaml") return refuse(unsupported_media_type("application/json, application/yaml"));
+  const auto documents = json::parse_yaml(body);
+  if (!documents) return refuse(bad_request("error converting YAML to JSON: " + documents.error().message));
+  if (documents->size() != 1) return refuse(bad_request("error converting YAML to JSON: one document is needed"));
+  return documents->front().dump();
+}
+
+// /api/VERSION/... or /apis/GROUP/VERSION/...: no document of the server is that deep.
+bool is_resource_path(std::string_view path) {
+  const auto slashes = std::count(path.begin(), path.end(), '/');
+  return (path.starts_with("/api/") && slashes >= 3 && !path.ends_with('/')) || (path.starts_with("/apis/") && slashes >= 4 && !path.ends_with('/'));
+}
+
+std::string header(const net::HttpRequest& request, std::string_view name) {
+  const std::string* found = net::find_header(request.headers, name);
+  return found != nullptr ? *found : "";
+}
+
+}  // namespace
+
+RestHandler::RestHandler(Loop& loop, ResourceTable& table, Store& store, WatchOptions watches)
+    : loop_(loop), table_(table), store_(store), registry_(loop, table, store), lister_(loop, store), watches_(loop, store, watches) {}
+
+Checked<UserInfo> RestHandler::authenticate(net::HttpExchange& exchange) const {
+  if (authenticator_ != nullptr) return authenticator_->authenticate(exchange.request(), exchange.client_certificate_subject());
+  const std::string* header = net::find_header(exchange.request().headers, "authorization");
+  const bool known = tokens_.empty() || (header != nullptr && header->starts_with("Bearer ") && tokens_.contains(header->substr(7)));
+  if (!known) return refuse(failure(401, "Unauthorized", "Unauthorized"));
+  return UserInfo();
+}
+
+Task<void> RestHandler::handle(net::HttpExchange& exchange) {
+  ++stats_.requests;
+  const net::HttpRequest& http = exchange.request();
+  const std::string_view target = http.target;
+  const size_t mark = target.find('?');
+  const std::string_view path = target.substr(0, mark), query = mark == std::string_view::npos ? "" : target.substr(mark + 1);
+  const Checked<UserInfo> user = authenticate(exchange);
+  if (!user) {
+    ++stats_.unauthorized;
+    co_return respond(exchange, user.error(), loop_.random());
+  }
+  if (!is_resource_path(path)) {
+    if (const auto answer = health(path, query, store_.health())) co_return respond(exchange, *answer, loop_.random());
+    if (const auto document = discovery(table_, http, path)) co_return respond(exchange, http.method == "GET" || http.method == "HEAD" ? *document : method_not_allowed(), loop_.random());
+  }
+  Checked<Route> found = route(http.method, target, header(http, "content-type"));
+  if (!found) co_return respond(exchange, found.error(), loop_.random());
+  Checked<Representation> as = negotiate(net::find_header(http.headers, "accept"), found->request);
+  if (!as) co_return respond(exchange, as.error(), loop_.random());
+  const RequestFault fault = faults_->on_request(found->request);
+  if (fault.delay > Duration::zero()) {
+    co_await sleep_for(loop_, fault.delay);
+  }
+  if (fault.status != 0) co_return respond(exchange, planned(fault), loop_.random());
+  Route taken = *std::move(found);
+  taken.user = *user;
+  Representation representation = *std::move(as);
+  co_await serve(exchange, std::move(taken), std::move(representation), fault);
+}
+
+Checked<RestHandler::Route> RestHandler::route(std::string_view method, std::string_view target, std::string_view content_type) const {
+  const size_t mark = target.find('?');
+  Checked<RestRequest> request = read_request(method, target.substr(0, mark), mark == std::string_view::npos ? "" : target.substr(mark + 1), content_type);
+  if (!request) return refuse(std::move(request).error());
+  Route out;
+  out.request = *std::move(request);
+  out.type = table_.find(out.request.group, out.request.version, out.request.resource);
+  if (!out.type) {
+    return refuse(of_kubernetes(table_, out.request.group) ? no_such_resource() : page_not_found());
+  }
+  if (Answer answer = check_served(*out.type, out.request); answer.status != 200) return refuse(std::move(answer));
+  return out;
+}
+
+Answer RestHandler::check_served(const ResourceType& type, const RestRequest& request) const {
+  const bool in_namespace = !request.ns.empty() && !is_namespace(type);
+  if (is_namespace(type) && !request.ns.empty() && request.ns != request.name) return no_such_resource();
+  if (request.name.find('/') != std::string::npos) return no_such_resource();
+  if (request.name == "." || request.name == "..") return bad_request(fmt::format("Name parameter invalid: \"{}\": may not be '{}'", request.name, request.name));
+  const bool across = request.verb == Verb::kList || request.verb == Verb::kWatch;
+  if (type.namespaced != in_namespace && !(type.namespaced && across)) {
+    if (type.custom) return page_not_found();
+    return type.namespaced && request.name.empty() ? method_not_allowed() : no_such_resource();
+  }
+  if (!request.subresource.empty()) {
+    const Subresource* known = type.subresource(request.subresource);
+    if (!Registry::has_subresource(type, request.subresource)) return no_such_resource();
+    const std::string_view verb = gateway::verb_name(request.verb);
+    if (known != nullptr && std::find(known->verbs.begin(), known->verbs.end(), verb) == known->verbs.end()) return method_not_allowed();
+    // Connections and tokens: there is no node behind this server.
+    if (known != nullptr && known->kind != type.kind && known->kind != "Scale" && request.subresource != "binding" && request.subresource != "eviction") {
+      return failure(501, "NotImplemented", fmt::format("{}/{} is not served by this server", type.resource, request.subresource));
+    }
+  } else if (!type.serves(gateway::verb_name(request.verb))) {
+    return method_not_allowed();
+  }
+  if (request.verb == Verb::kPatch) {
+    const bool known = request.patch != PatchType::kNone && !(type.custom && request.patch == PatchType::kStrategicMerge);
+    if (!known) {
+      return unsupported_media_type(type.custom ? "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+                                                : "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml");
+    }
+  }
+  std::optional<Answer> refusal;
+  if (across || request.verb == Verb::kDeleteCollection) refusal = check_list_options(request);
+  if (request.verb == Verb::kCreate || request.verb == Verb::kUpdate || request.verb == Verb::kPatch) refusal = check_write_options(request);
+  return refusal ? *std::move(refusal) : Answer();
+}
+
+Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Representation as, RequestFault fault) {
+  if (route.request.verb == Verb::kWatch) {
+    ++stats_.watches;
+    const WatchFault watch_fault = faults_->on_watch();
+    co_return co_await watches_.serve(exchange, std::move(route.type), std::move(route.request), std::move(as), watch_fault);
+  }
+  auto body = co_await exchange.read_all(kMaxBody, saturating_add(loop_.now(), kBodyTime));
+  if (!body && body.error().code == Code::kTooLarge) {
+    co_return respond(exchange, failure(413, "RequestEntityTooLarge", fmt::format("Request entity too large: limit is {}", kMaxBody)), loop_.random());
+  }
+  if (!body) co_return;  // the client is gone
+  const bool write = route.request.is_write();
+  if (write) {
+    const Status writable = co_await store_.writable();
+    if (!writable) co_return respond(exchange, failure(500, "InternalError", writable.error().message), loop_.random());
+  }
+  const Checked<std::string> json = json_body(route.request, *std::move(body), header(exchange.request(), "content-type"));
+  Answer answer = json ? serve_now(route, as, *json, fault) : json.error();
+  // Nobody is told what a crash could take back; of a read this is the state it saw.
+  const Status durable = co_await store_.durable(store_.version());
+  if (!durable) answer = failure(500, "InternalError", durable.error().message);
+  if (write) {
+    ++stats_.writes;
+    if (observer_ != nullptr) observer_->served(route.request, answer);
+  }
+  if (fault.answer == RequestFault::Answer::kNever) {
+    co_await sleep_for(loop_, kNeverAnswered);
+    co_return;
+  }
+  if (fault.answer == RequestFault::Answer::kCut) {
+    exchange.start(net::HttpHead(answer.status));
+    co_return;
+  }
+  if (!answer.more) co_return respond(exchange, answer, loop_.random());
+  co_await send_parts(exchange, std::move(answer));
+}
+
+Task<void> RestHandler::send_parts(net::HttpExchange& exchange, Answer answer) {
+  exchange.start(head_of(answer, exchange.request(), loop_.random()));
+  std::string part = std::move(answer.body);
+  for (bool more = true; true; more = answer.more->next(part)) {
+    const Status sent = co_await exchange.write(std::exchange(part, {}), saturating_add(loop_.now(), kSendTime));
+    if (!sent) co_return;  // the client is gone, or takes nothing
+    if (!more) co_return exchange.finish();
+  }
+}
+
+Answer RestHandler::serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
+  const ResourceType& type = *route.type;
+  Answer answer;
+  if (route.request.verb == Verb::kGet) {
+    answer = route.request.subresource == "scale" ? registry_.scale(type, route.request) : lister_.get(type, route.request, as);
+  } else if (route.request.verb == Verb::kList) {
+    ++stats_.lists;
+    answer = lister_.list(type, route.request, as, fault.stale_by);
+  } else {
+    answer = write(route, body);
+    if (answer.is_object && answer.status < 300 && as.kind != Representation::Kind::kObject) {
+      Presenter presenter(type, as, loop_.wall_now());
+      if (auto refusal = presenter.refuses(false)) return *std::move(refusal);
+      const std::string whole = std::exchange(answer.body, {});
+      presenter.object(whole, answer.body);
+    }
+  }
+  if (type.deprecated && answer.status < 400) answer.warnings.insert(answer.warnings.begin(), type.deprecation_warning);
+  return answer;
+}
+
+Answer RestHandler::ask_review(const Route& route, std::string_view body) const {
+  auto object = json::parse(body);
+  if (!object || !object->is_object()) return bad_request("the body is not a JSON object");
+  return review(*route.type, *std::move(object), route.user, authenticator_, loop_.wall_now());
+}
+
+Answer RestHandler::write(const Route& route, std::string_view body) {
+  switch (route.request.verb) {
+    case Verb::kCreate: return route.type->stored ? registry_.create(*route.type, route.request, body) : ask_review(route, body);
+    case Verb::kUpdate: return registry_.update(*route.type, route.request, body);
+    case Verb::kPatch: return registry_.patch(*route.type, route.request, body);
+    case Verb::kDelete: return registry_.remove(*route.type, route.request, body);
+    case Verb::kDeleteCollection: return registry_.remove_collection(*route.type, route.request, body);
+    default: return method_not_allowed();
+  }
+}
+
+Answer RestHandler::ask(std::string_view method, std::string_view target, const std::string& body, std::string_view content_type) {
+  const Checked<Route> found = route(method, target, content_type);
+  if (!found) return found.error();
+  const Checked<Representation> as = negotiate(nullptr, found->request);
+  const Checked<std::string> json = json_body(found->request, body, content_type);
+  if (!json) return json.error();
+  Answer answer = serve_now(*found, *as, *json, {});
+  while (answer.more) {
+    if (!answer.more->next(answer.body)) answer.more.reset();
+  }
+  return answer;
+}
+
+}  // namespace gs::apiserver

@@ -1,0 +1,87 @@
+// The HTTP face: reads a request as an API server does, checks who asks, and lets the registry, the
+// lists or the watches answer. An HttpHandler for any HttpServer, real or simulated.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "apiserver/authenticator.h"
+#include "apiserver/faults.h"
+#include "apiserver/lister.h"
+#include "apiserver/registry.h"
+#include "apiserver/watch_hub.h"
+#include "net/http.h"
+
+namespace gs::apiserver {
+
+struct RestStats {
+  uint64_t requests = 0;
+  uint64_t unauthorized = 0;
+  uint64_t lists = 0;
+  uint64_t watches = 0;
+  uint64_t writes = 0;  // that were served, whatever came of them
+};
+
+class RestHandler final : public net::HttpHandler {
+ public:
+  // Told of each write that was served: what a simulation checks by. `answer` may never have reached
+  // the client.
+  class Observer {
+   public:
+    virtual void served(const RestRequest& request, const Answer& answer) = 0;
+
+   protected:
+    ~Observer() = default;
+  };
+
+  RestHandler(Loop& loop, ResourceTable& table, Store& store, WatchOptions watches);
+
+  Task<void> handle(net::HttpExchange& exchange) override;
+  // A request without HTTP, in one step; watches are refused.
+  Answer ask(std::string_view method, std::string_view target, const std::string& body, std::string_view content_type);
+
+  // Bearer tokens that are taken; empty: everybody may come. Changing them rotates.
+  void set_tokens(std::set<std::string> tokens) { tokens_ = std::move(tokens); }
+  // Who may come, in place of the tokens above. Outlives the handler.
+  void set_authenticator(const Authenticator& authenticator) { authenticator_ = &authenticator; }
+  // Outlives the handler.
+  void set_faults(Faults& faults) { faults_ = &faults; }
+  void set_observer(Observer* observer) { observer_ = observer; }
+  Registry& registry() { return registry_; }
+  const RestStats& stats() const { return stats_; }
+  size_t open_watches() const { return watches_.open(); }
+
+ private:
+  // What a request is about: it was read, and its type serves it.
+  struct Route {
+    RestRequest request;
+    ResourceTypePtr type;
+    UserInfo user;  // who asks
+  };
+
+  Checked<UserInfo> authenticate(net::HttpExchange& exchange) const;
+  Checked<Route> route(std::string_view method, std::string_view target, std::string_view content_type) const;
+  // 200, or why the type does not serve that.
+  Answer check_served(const ResourceType& type, const RestRequest& request) const;
+  Task<void> serve(net::HttpExchange& exchange, Route route, Representation as, RequestFault fault);
+  Task<void> send_parts(net::HttpExchange& exchange, Answer answer);
+  // Everything but watches, in one step. The body is JSON, but an apply's.
+  Answer serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
+  Answer write(const Route& route, std::string_view body);
+  Answer ask_review(const Route& route, std::string_view body) const;
+
+  Loop& loop_;
+  ResourceTable& table_;
+  Store& store_;
+  Registry registry_;
+  Lister lister_;
+  WatchHub watches_;
+  std::set<std::string> tokens_;
+  const Authenticator* authenticator_ = nullptr;  // null: tokens_
+  NoFaults no_faults_;
+  Faults* faults_ = &no_faults_;
+  Observer* observer_ = nullptr;
+  RestStats stats_;
+};
+
+}  // namespace gs::apiserver

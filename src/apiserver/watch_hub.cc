@@ -1,0 +1,197 @@
+#include "apiserver/watch_hub.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/strings.h"
+#include "apiserver/respond.h"
+#include "runtime/task_scope.h"
+
+namespace gs::apiserver {
+namespace {
+
+// A client that takes nothing for so long is gone.
+constexpr Duration kSendTime = std::chrono::minutes(1);
+
+void frame(std::string_view type, std::string_view json, Presenter& presenter, std::string& out) {
+  out += "{\"type\":\"";
+  out += type;
+  out += "\",\"object\":";
+  presenter.object(json, out);
+  out += "}\n";
+}
+
+void frame(std::string_view type, std::string_view object, std::string& out) {
+  out += "{\"type\":\"";
+  out += type;
+  out += "\",\"object\":";
+  out += object;
+  out += "}\n";
+}
+
+Task<void> wake_when_gone(net::HttpExchange& exchange, WaitQueue& queue) {
+  co_await exchange.wait_client_gone();
+  queue.wake_all();
+}
+
+}  // namespace
+
+struct WatchHub::Watch {
+  Watch(net::HttpExchange& e, ResourceTypePtr t, Representation as, Selection s, Collection& c, WallTime now)
+      : exchange(e), type(std::move(t)), presenter(*type, std::move(as), now), selection(std::move(s)), collection(c) {}
+  net::HttpExchange& exchange;
+  ResourceTypePtr type;
+  Presenter presenter;
+  Selection selection;
+  Collection& collection;
+  uint64_t incarnation = 0;
+  std::vector<StoredPtr> initial;  // still to be sent as ADDED
+  size_t sent_initial = 0;
+  bool ends_initial = false;  // a bookmark says that the initial events are complete
+  bool bookmarks = false;
+  uint64_t initial_version = 0;
+  uint64_t next = 0;  // number of the change that comes next
+  MonoTime begun{};
+  MonoTime end{};
+  MonoTime next_bookmark{};
+  WatchFault fault;
+};
+
+// Where to start: from a version, or with the present state first.
+Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, gateway::RestRequest request, Representation as, WatchFault fault) {
+  const auto answer = [&](const Answer& a) { respond(exchange, a, loop_.random()); };
+  Checked<Selection> selection = Selection::from(*type, request);
+  if (!selection) co_return answer(selection.error());
+  const bool initial_asked = request.option("sendInitialEvents") == "true";
+  const bool bookmarks = request.option("allowWatchBookmarks") == "true";
+  const std::string_view version_text = request.option("resourceVersion");
+  const auto version = version_text.empty() ? std::optional<uint64_t>(0) : parse_uint(version_text);
+  if (!version) co_return answer(failure(500, "", bad_version(version_text)));
+  if (initial_asked && *version > store_.version()) co_return answer(too_large_version(*version, store_.version()));
+
+  Watch watch(exchange, type, std::move(as), *std::move(selection), store_.collection(*type), loop_.wall_now());
+  watch.incarnation = watch.collection.incarnation();
+  watch.bookmarks = bookmarks;
+  watch.ends_initial = initial_asked && bookmarks;
+  watch.fault = fault;
+  if (initial_asked || (*version == 0 && request.option("sendInitialEvents") != "false")) {
+    watch.initial = store_.list(*type, watch.selection.ns());
+    watch.initial_version = store_.version();
+    watch.next = watch.collection.end();
+  } else {
+    const auto from = *version == 0 ? watch.collection.end() : watch.collection.after(*version);
+    net::HttpHead head(200);
+    if (!from) {
+      // As the watch cache does it: 200, then an ERROR event.
+      head.headers.emplace_back("content-type", "application/json");
+      std::string out;
+      frame("ERROR", expired(fmt::format("too old resource version: {} ({})", *version, store_.version())).body, out);
+      co_return exchange.respond(head, out);
+    }
+    watch.next = *from;
+  }
+  watch.begun = loop_.now();
+  const auto seconds = parse_uint(request.option("timeoutSeconds"));
+  const Duration time = seconds && *seconds > 0 ? Duration(std::chrono::seconds(std::min<uint64_t>(*seconds, 24 * 3600))) : loop_.random().jitter(options_.min_timeout, 1.0);
+  watch.end = watch.begun + time;
+  watch.next_bookmark = watch.begun + loop_.random().jitter(options_.bookmark_period, 0.1);
+  struct Count {
+    explicit Count(size_t& n) : value(n) { ++value; }
+    ~Count() { --value; }
+    size_t& value;
+  } const open(open_);
+  co_await run(watch);
+}
+
+bool WatchHub::take(Watch& watch, std::string& out) const {
+  watch.presenter.set_now(loop_.wall_now());
+  if (watch.ends_initial && std::exchange(watch.fault.early_bookmark, false)) {
+    bookmark(watch, false, out);
+    return true;
+  }
+  while (watch.sent_initial < watch.initial.size() && out.size() < options_.batch_bytes) {
+    const StoredPtr object = std::move(watch.initial[watch.sent_initial++]);
+    if (watch.selection.matches(*object)) frame("ADDED", object->json, watch.presenter, out);
+  }
+  if (watch.sent_initial < watch.initial.size()) return true;
+  watch.initial.clear();
+  watch.sent_initial = 0;
+  if (watch.ends_initial) {
+    bookmark(watch, true, out);
+    watch.ends_initial = false;
+  }
+  if (watch.next < watch.collection.first()) return false;
+  while (watch.next < watch.collection.end() && out.size() < options_.batch_bytes) {
+    const Change& change = watch.collection.change(watch.next);
+    if (change.version > store_.durable_version()) break;
+    ++watch.next;
+    const bool was = change.before && watch.selection.matches(*change.before);
+    const bool is = change.type != ChangeType::kDeleted && watch.selection.matches(*change.object);
+    if (is) {
+      frame(was ? "MODIFIED" : "ADDED", change.object->json, watch.presenter, out);
+    } else if (was) {
+      // What leaves a selection is told as it was when it last belonged to it, in the version of its leaving.
+      const StoredPtr left = change.type == ChangeType::kDeleted ? change.object : with_version(*change.before, change.version);
+      frame("DELETED", left->json, watch.presenter, out);
+    }
+  }
+  return true;
+}
+
+void WatchHub::bookmark(Watch& watch, bool initial_end, std::string& out) const {
+  const uint64_t version = initial_end ? watch.initial_version : store_.durable_version();
+  frame("BOOKMARK",
+        fmt::format(R"({{"metadata":{{"resourceVersion":"{}"{}}}}})", version, initial_end ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : ""),
+        watch.presenter, out);
+}
+
+MonoTime WatchHub::wake_at(const Watch& watch) const {
+  MonoTime at = watch.end;
+  if (watch.bookmarks) at = std::min(at, watch.next_bookmark);
+  for (const auto& after : {watch.fault.silent_after, watch.fault.cut_after, watch.fault.expire_after}) {
+    if (after) at = std::min(at, watch.begun + *after);
+  }
+  return at;
+}
+
+Task<void> WatchHub::run(Watch& watch) {
+  watch.exchange.start(head_of(Answer(200, ""), watch.exchange.request(), loop_.random()));
+  const Status durable = co_await store_.durable(watch.initial_version);
+  if (!durable) co_return;  // reset: the client comes again
+  TaskScope scope(loop_);
+  scope.spawn(wake_when_gone(watch.exchange, watch.collection.changed));
+  const auto due = [&](const std::optional<Duration>& after) { return after && loop_.now() >= watch.begun + *after; };
+  while (!watch.exchange.client_gone()) {
+    // An answer that was begun and not finished is reset.
+    if (due(watch.fault.cut_after)) co_return;
+    if (due(watch.fault.silent_after)) {
+      if (loop_.now() >= watch.end) co_return;
+      co_await watch.collection.changed.wait(watch.end);
+      continue;
+    }
+    if (watch.fault.late > Duration::zero()) {
+      co_await sleep_for(loop_, watch.fault.late);
+    }
+    std::string out;
+    bool over = loop_.now() >= watch.end || watch.collection.incarnation() != watch.incarnation;
+    if (due(watch.fault.expire_after) || !take(watch, out)) {
+      frame("ERROR", expired("The resourceVersion for the provided watch is too old.").body, out);
+      over = true;
+    } else if (out.empty() && watch.bookmarks && loop_.now() >= watch.next_bookmark) {
+      bookmark(watch, false, out);
+      watch.next_bookmark = loop_.now() + loop_.random().jitter(options_.bookmark_period, 0.1);
+    }
+    const bool wrote = !out.empty();
+    if (wrote) {
+      const Status written = co_await watch.exchange.write(std::move(out), saturating_add(loop_.now(), kSendTime));
+      if (!written) co_return;
+    }
+    if (over) co_return watch.exchange.finish();
+    if (wrote) continue;
+    co_await watch.collection.changed.wait(wake_at(watch));
+  }
+}
+
+}  // namespace gs::apiserver
