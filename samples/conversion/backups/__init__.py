@@ -1,0 +1,1 @@
+"""A Backup in two versions: converted between them, and made a CronJob."""

@@ -1,0 +1,1 @@
+"""A Gulfstream delegate: every labelled Namespace gets the baseline of its profile."""
