@@ -1,0 +1,163 @@
+"""kubectl against the embedded API server: what people type every day, with the words they get back."""
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+from harness.cluster import ASSETS, ROOT
+from harness.process import Process, eventually
+
+BINARY = os.environ.get("GULFSTREAM_BINARY", os.path.join(ROOT, "build", "release", "gulfstream"))
+
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: c, image: "nginx:1", ports: [{containerPort: 80}]}
+      - {name: side, image: "side:1"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {mode: blue}
+"""
+
+
+class Kubectl:
+    def __init__(self, kubeconfig):
+        self.env = {**os.environ, "KUBECONFIG": kubeconfig, "KUBECTL_COMMAND_HEADERS": "false"}
+        self.home = os.path.dirname(kubeconfig)
+
+    def run(self, *args, stdin=None):
+        return subprocess.run([f"{ASSETS}/kubectl", "--cache-dir", os.path.join(self.home, "cache"), *args], input=stdin,
+                              capture_output=True, text=True, timeout=30, env=self.env)
+
+    def __call__(self, *args, stdin=None):
+        done = self.run(*args, stdin=stdin)
+        assert done.returncode == 0, f"kubectl {' '.join(args)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def fails(self, *args, stdin=None):
+        done = self.run(*args, stdin=stdin)
+        assert done.returncode != 0, f"kubectl {' '.join(args)} should have failed: {done.stdout}"
+        return done.stderr
+
+    def get(self, *args):
+        return json.loads(self("get", *args, "-o", "json"))
+
+
+@pytest.fixture(scope="module")
+def kubectl():
+    directory = os.path.join(ROOT, "build", "e2e", "embedded_kubectl")
+    os.makedirs(directory, exist_ok=True)
+    kubeconfig = os.path.join(directory, "kubeconfig")
+    if os.path.exists(kubeconfig):
+        os.remove(kubeconfig)
+    server = Process([BINARY, "apiserver", "--in-memory", "--secure-port", "0", "--write-kubeconfig", kubeconfig],
+                     os.path.join(directory, "apiserver.log"))
+    try:
+        made = Kubectl(kubeconfig)
+        eventually(lambda: os.path.exists(kubeconfig) and made.run("get", "--raw", "/readyz").stdout == "ok", what="the server is ready")
+        yield made
+    finally:
+        server.stop()
+
+
+def namespace(kubectl, name):
+    kubectl("create", "-f", "-", stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")
+    return name
+
+
+def header(text):
+    return text.splitlines()[0].split()
+
+
+def test_it_is_discovered_and_explained(kubectl):
+    resources = kubectl("api-resources")
+    assert any(line.split()[:3] == ["deployments", "deploy", "apps/v1"] for line in resources.splitlines())
+    assert "apps/v1" in kubectl("api-versions").split()
+    assert "v1.36" in kubectl("version")
+    assert "rollingUpdate" in kubectl("explain", "deployment.spec.strategy")
+    assert "[+]ping ok" in kubectl("get", "--raw", "/livez?verbose")
+    assert [n["metadata"]["name"] for n in kubectl.get("namespaces")["items"]] == ["default", "kube-node-lease", "kube-public", "kube-system"]
+    assert "the server doesn't have a resource type" in kubectl.fails("get", "nonsense")
+
+
+def test_objects_are_applied_changed_shown_and_deleted(kubectl):
+    ns = namespace(kubectl, "daily")
+    n = ["-n", ns]
+    assert kubectl("apply", *n, "-f", "-", stdin=WEB) == "deployment.apps/web created\nconfigmap/settings created\n"
+    assert kubectl("apply", *n, "-f", "-", stdin=WEB) == "deployment.apps/web unchanged\nconfigmap/settings unchanged\n"
+    changed = WEB.replace("nginx:1", "nginx:2").replace("      - {name: side, image: \"side:1\"}\n", "")
+    assert kubectl("apply", *n, "-f", "-", stdin=changed) == "deployment.apps/web configured\nconfigmap/settings unchanged\n"
+    deployment = kubectl.get("deploy", "web", *n)
+    assert [c["image"] for c in deployment["spec"]["template"]["spec"]["containers"]] == ["nginx:2"]
+    assert deployment["metadata"]["generation"] == 2
+
+    table = kubectl("get", "deploy", *n)
+    assert header(table) == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
+    assert table.splitlines()[1].split()[:4] == ["web", "0/2", "0", "0"]
+    assert header(kubectl("get", "deploy", *n, "-o", "wide"))[5:] == ["CONTAINERS", "IMAGES", "SELECTOR"]
+    assert "deployment.apps/web" in kubectl("get", "all", *n)
+
+    kubectl("scale", *n, "deploy/web", "--replicas=5")
+    kubectl("label", *n, "deploy", "web", "tier=front")
+    kubectl("annotate", *n, "deploy", "web", "note=seen")
+    kubectl("set", "image", *n, "deploy/web", "c=nginx:3")
+    kubectl("patch", *n, "deploy", "web", "-p", '{"spec":{"template":{"spec":{"containers":[{"name":"more","image":"m"}]}}}}')
+    kubectl("patch", *n, "cm", "settings", "--type=json", "-p", '[{"op":"add","path":"/data/added","value":"1"}]')
+    kubectl("patch", *n, "cm", "settings", "--type=merge", "-p", '{"data":{"mode":null}}')
+    deployment = kubectl.get("deploy", "web", *n)
+    assert deployment["spec"]["replicas"] == 5
+    assert deployment["metadata"]["labels"]["tier"] == "front" and deployment["metadata"]["annotations"]["note"] == "seen"
+    assert {c["name"]: c["image"] for c in deployment["spec"]["template"]["spec"]["containers"]} == {"c": "nginx:3", "more": "m"}
+    assert kubectl.get("cm", "settings", *n)["data"] == {"added": "1"}
+    assert kubectl("get", "deploy", *n, "-l", "tier=front", "-o", "name") == "deployment.apps/web\n"
+    assert "Replicas:" in kubectl("describe", *n, "deploy", "web")
+
+    assert "not found" in kubectl.fails("get", *n, "cm", "none")
+    assert "(AlreadyExists)" in kubectl.fails("create", *n, "-f", "-", stdin=WEB)
+    kubectl("wait", *n, "cm/settings", "--for=jsonpath={.data.added}=1", "--timeout=10s")
+    assert kubectl("delete", *n, "deploy", "web") == f'deployment.apps "web" deleted from {ns} namespace\n'
+    kubectl("wait", *n, "--for=delete", "deploy/web", "--timeout=10s")
+
+
+def test_a_watch_shows_rows_as_they_change(kubectl):
+    ns = namespace(kubectl, "watched")
+    watch = subprocess.Popen([f"{ASSETS}/kubectl", "get", "cm", "-n", ns, "-w", "--output-watch-events"], stdout=subprocess.PIPE,
+                             text=True, env=kubectl.env)
+    lines = []
+    threading.Thread(target=lambda: lines.extend(line.split() for line in watch.stdout), daemon=True).start()
+    try:
+        kubectl("create", "-n", ns, "-f", "-", stdin="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n")
+        eventually(lambda: ["ADDED", "a", "1"] in [line[:3] for line in lines], what="the object appears")
+        kubectl("patch", "-n", ns, "cm", "a", "--type=merge", "-p", '{"data":{"l":"w"}}')
+        kubectl("delete", "-n", ns, "cm", "a")
+        eventually(lambda: len(lines) >= 4, what="its change and its end appear")
+        assert [line[:3] for line in lines] == [["EVENT", "NAME", "DATA"], ["ADDED", "a", "1"], ["MODIFIED", "a", "2"], ["DELETED", "a", "2"]]
+    finally:
+        watch.kill()
+        watch.wait()
+
+
+def test_a_namespace_says_what_holds_it_and_goes_with_the_last_of_it(kubectl):
+    ns = namespace(kubectl, "leaving")
+    kubectl("create", "-n", ns, "-f", "-", stdin="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/f]}\n")
+    kubectl("create", "-n", ns, "-f", "-", stdin="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: free}\n")
+    kubectl("delete", "ns", ns, "--wait=false")
+    eventually(lambda: [c["metadata"]["name"] for c in kubectl.get("cm", "-n", ns)["items"]] == ["held"], what="what is free goes")
+    assert "is being terminated" in kubectl.fails("create", "-n", ns, "-f", "-", stdin="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: late}\n")
+    conditions = {c["type"]: c for c in kubectl.get("ns", ns)["status"]["conditions"]}
+    assert "example.com/f in 1 resource instances" in conditions["NamespaceFinalizersRemaining"]["message"]
+    kubectl("patch", "-n", ns, "cm", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    kubectl("wait", "--for=delete", f"ns/{ns}", "--timeout=10s")
+    assert "this namespace may not be deleted" in kubectl.fails("delete", "ns", "default")
