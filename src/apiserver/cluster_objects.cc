@@ -3,6 +3,25 @@
 #include <fmt/format.h>
 
 namespace gs::apiserver {
+namespace {
+
+constexpr const char* kRootCa = "kube-root-ca.crt";
+constexpr const char* kRootCaAbout =
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. "
+    "No other usage is guaranteed across distributions of Kubernetes clusters.";
+
+RestRequest request_for(gateway::Verb verb, const ResourceType& type, const std::string& ns, const std::string& name = {}) {
+  RestRequest out;
+  out.verb = verb;
+  out.group = type.group;
+  out.version = type.version;
+  out.resource = type.resource;
+  out.ns = ns;
+  out.name = name;
+  return out;
+}
+
+}  // namespace
 
 ClusterObjects::ClusterObjects(Loop& loop, ResourceTable& table, Store& store, Registry& registry, ClusterObjectsOptions options)
     : loop_(loop), table_(table), store_(store), registry_(registry), options_(std::move(options)), wake_(loop), scope_(loop) {
@@ -12,14 +31,8 @@ ClusterObjects::ClusterObjects(Loop& loop, ResourceTable& table, Store& store, R
 void ClusterObjects::create(const char* group, const char* resource, const std::string& ns, const std::string& json) {
   const ResourceTypePtr type = table_.find(group, resource);
   if (!type) return;
-  RestRequest request;
-  request.verb = gateway::Verb::kCreate;
-  request.group = group;
-  request.version = type->version;
-  request.resource = resource;
-  request.ns = ns;
   // There already, or its namespace is on its way out: both are well.
-  registry_.create(*type, request, json);
+  registry_.create(*type, request_for(gateway::Verb::kCreate, *type, ns), json);
 }
 
 void ClusterObjects::start() {
@@ -40,8 +53,9 @@ void ClusterObjects::start() {
 void ClusterObjects::changed(const ResourceType& type, const StoredPtr& before, const StoredPtr& after) {
   if (!options_.service_accounts && options_.root_ca.empty()) return;
   if (is_namespace(type) && !before) queue_.insert(std::string(after->name));
-  // Both are made again where somebody deletes them.
-  if (type.group.empty() && !after && (type.resource == "serviceaccounts" || type.resource == "configmaps")) queue_.insert(std::string(before->ns));
+  // Both are made again where somebody deletes them, and the ConfigMap says again what it should.
+  if (type.group.empty() && type.resource == "serviceaccounts" && !after) queue_.insert(std::string(before->ns));
+  if (type.group.empty() && type.resource == "configmaps" && before && before->name == kRootCa) queue_.insert(std::string(before->ns));
   if (!queue_.empty()) wake_.wake_all();
 }
 
@@ -62,12 +76,25 @@ void ClusterObjects::furnish(const std::string& ns) {
   if (options_.service_accounts && !store_.get(*table_.find("", "serviceaccounts"), ns, "default")) {
     create("", "serviceaccounts", ns, R"({"metadata":{"name":"default"}})");
   }
-  if (options_.root_ca.empty() || store_.get(*table_.find("", "configmaps"), ns, "kube-root-ca.crt")) return;
-  std::string json = R"({"metadata":{"name":"kube-root-ca.crt","annotations":{"kubernetes.io/description":)";
-  json::append_string(json, "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc.");
-  json += R"(}},"data":{"ca.crt":)";
-  json::append_string(json, options_.root_ca);
-  create("", "configmaps", ns, json + "}}");
+  if (!options_.root_ca.empty()) publish_root_ca(ns);
+}
+
+// As kube-controller-manager's root-ca-cert-publisher.
+void ClusterObjects::publish_root_ca(const std::string& ns) {
+  const ResourceTypePtr type = table_.find("", "configmaps");
+  const StoredPtr current = store_.get(*type, ns, kRootCa);
+  json::Value wanted = current ? current->value(*type) : json::Value(json::Object());
+  json::Value data{json::Object()};
+  data["ca.crt"] = options_.root_ca;
+  json::Value& metadata = wanted["metadata"];
+  json::Value& about = metadata["annotations"]["kubernetes.io/description"];
+  if (current && wanted["data"] == data && about.string() != nullptr && !about.string()->empty()) return;
+  about = kRootCaAbout;
+  metadata["name"] = kRootCa;
+  wanted["data"] = std::move(data);
+  // An immutable one stays as it is, in a real cluster too.
+  if (current) registry_.update(*type, request_for(gateway::Verb::kUpdate, *type, ns, kRootCa), wanted.dump());
+  else create("", "configmaps", ns, wanted.dump());
 }
 
 }  // namespace gs::apiserver

@@ -25,6 +25,7 @@ class ClusterObjects final : public Registry::Follower {
  private:
   Task<void> run();
   void furnish(const std::string& ns);
+  void publish_root_ca(const std::string& ns);
   void create(const char* group, const char* resource, const std::string& ns, const std::string& json);
 
   Loop& loop_;

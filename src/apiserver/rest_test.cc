@@ -272,6 +272,33 @@ TEST_F(RestTest, NamespacesAreFurnishedWhereAsked) {
   for (const char* ns : {"default", "kube-system", "kube-public", "kube-node-lease"}) EXPECT_EQ(other.request("GET", std::string("/api/v1/namespaces/") + ns).status, 200);
 }
 
+TEST_F(RestTest, WhatFurnishesNamespacesIsMadeAgainAndPutRight) {
+  ApiServerOptions options;
+  options.objects.service_accounts = true;
+  options.objects.root_ca = "PEM";
+  ApiServer other(world.add_loop(), options);
+  const std::string account = "/api/v1/namespaces/default/serviceaccounts/default", ca = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt";
+  world.run_for(1s);
+  const std::string published = other.request("GET", ca).body;
+  EXPECT_NE(published.find("No other usage is guaranteed across distributions of Kubernetes clusters."), std::string::npos) << published;
+
+  EXPECT_EQ(other.request("DELETE", account).status, 200);
+  EXPECT_EQ(other.request("DELETE", ca).status, 200);
+  EXPECT_EQ(other.request("GET", ca).status, 404);
+  world.run_for(1s);
+  EXPECT_EQ(other.request("GET", account).status, 200);
+  EXPECT_EQ(other.request("GET", ca).status, 200);
+
+  EXPECT_EQ(other.request("PATCH", ca, R"({"metadata":{"annotations":{"mine":"yes"}},"data":{"ca.crt":"other","more":"1"}})", kMerge).status, 200);
+  world.run_for(1s);
+  const auto corrected = json::parse(other.request("GET", ca).body);
+  EXPECT_EQ(corrected->find("data")->dump(), R"({"ca.crt":"PEM"})");
+  EXPECT_EQ(corrected->text("metadata.annotations.mine"), "yes");
+  const std::string version(corrected->text("metadata.resourceVersion"));
+  world.run_for(1s);
+  EXPECT_EQ(json::parse(other.request("GET", ca).body)->text("metadata.resourceVersion"), version) << "nothing to do, nothing written";
+}
+
 TEST(DiscoveryTest, SaysTheHashOfTheStorageVersionAsKubernetesDoes) {
   const ResourceTable table;
   EXPECT_EQ(storage_version_hash(*table.find("", "pods")), "xPOwRZ+Yhw8=");

@@ -14,11 +14,12 @@ namespace gs::embedded {
 // As a real cluster is a moment behind its changes.
 inline constexpr Duration kGarbageDelay = std::chrono::milliseconds(100);
 
-// As a cluster with its controllers: garbage is collected, and the Service `kubernetes` is there.
+// As a cluster with its controllers: garbage is collected, and what they make is there.
 inline apiserver::ApiServerOptions whole_cluster() {
   apiserver::ApiServerOptions out;
   out.garbage_period = kGarbageDelay;
   out.objects.kubernetes_service = true;
+  out.objects.service_accounts = true;
   return out;
 }
 

@@ -68,6 +68,7 @@ Status Host::start(const std::vector<Manifest>& manifests) {
   }
   GS_TRY_STATUS(renew_certificates());
   GS_TRY(own_, read_own(options_.tls_cert_file, options_.tls_private_key_file));
+  options_.servers.server.objects.root_ca = authority();
   servers_ = std::make_unique<ApiServers>(options_.servers, tls_, authenticator_);
   return servers_->start(manifests);
 }
