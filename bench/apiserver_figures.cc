@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <thread>
 
 #include "base/check.h"
 #include "bench/api_target.h"
@@ -114,6 +116,32 @@ void measure(ApiTarget& target, const std::string& name, Figures& out) {
   fan_out(target, name, out);
 }
 
+// Resident memory of one process with so many empty clusters in memory, 3 s after all of them can be reached.
+size_t bytes_of_clusters(const std::string& binary, size_t clusters) {
+  char name[] = "/tmp/gulfstream-bench-clusters-XXXXXX";
+  GS_CHECK(mkdtemp(name) != nullptr);
+  const std::string directory = name, kubeconfig = directory + "/kubeconfig";
+  size_t out = 0;
+  {
+    const ServerProcess server({binary, "apiserver", "--in-memory", "--clusters", std::to_string(clusters), "--secure-port", "0", "--write-kubeconfig", kubeconfig,
+                                "--log-level", "warning"},
+                               directory + "/log");
+    // It is written last.
+    for (int i = 0; i < 3'000 && !std::filesystem::exists(kubeconfig); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    GS_CHECK(std::filesystem::exists(kubeconfig));
+    std::this_thread::sleep_for(seconds(3));
+    out = server.resident_bytes();
+  }
+  std::filesystem::remove_all(directory);
+  return out;
+}
+
+Figure further_cluster(const std::string& binary) {
+  constexpr size_t kFurther = 1'000;
+  const size_t one = bytes_of_clusters(binary, 1), all = bytes_of_clusters(binary, 1 + kFurther);
+  return {"apiserver_cluster_bytes", (static_cast<double>(all) - static_cast<double>(one)) / kFurther, "B", "<= 100e3"};
+}
+
 double value_of(const Figures& figures, const std::string& name) {
   for (const Figure& figure : figures) {
     if (figure.name == name) return figure.value;
@@ -125,6 +153,7 @@ double value_of(const Figures& figures, const std::string& name) {
 
 Figures api_servers(const std::string& binary) {
   Figures out;
+  out.push_back(further_cluster(binary));
   {
     const auto target = ApiTarget::ours(binary, std::getenv("GULFSTREAM_BENCH_IN_MEMORY") != nullptr);
     measure(*target, "apiserver", out);
