@@ -128,6 +128,25 @@ TEST_F(RulesTest, ApplyCreatesMergesTakesOutAndDisputes) {
   EXPECT_EQ(ask("PATCH", kMaps + "/a", kind, type).status, 422) << "no field manager";
 }
 
+TEST_F(RulesTest, WhoeverAppliesManagesWhatTheyWroteAndNoDefaults) {
+  const std::string type = "application/apply-patch+yaml", deployments = "/apis/apps/v1/namespaces/default/deployments/d";
+  const std::string kind = "apiVersion: apps/v1\nkind: Deployment\n";
+  EXPECT_EQ(ask("PATCH", deployments + "?fieldManager=one",
+                kind + "spec: {replicas: 2, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}\n", type)
+                .status,
+            201);
+  EXPECT_EQ(ask("PATCH", deployments + "?fieldManager=two", kind + "metadata: {annotations: {x: one}, creationTimestamp: null}\n", type).status, 200) << object.dump();
+  EXPECT_EQ(object.at("spec.replicas")->integer(), 2) << "the default is not wanted by whoever does not say it";
+
+  const std::string policy = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/p";
+  const std::string closed = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: []}\n";
+  EXPECT_EQ(ask("PATCH", policy + "?fieldManager=one", closed, type).status, 201);
+  EXPECT_EQ(ask("PATCH", policy, R"({"spec":{"ingress":[{}]}})", "application/merge-patch+json").status, 200);
+  EXPECT_NE(object.at("spec.ingress"), nullptr);
+  EXPECT_EQ(ask("PATCH", policy + "?fieldManager=one&force=true", closed, type).status, 200);
+  EXPECT_EQ(object.at("spec.ingress"), nullptr) << "an empty list that is applied takes away what others put in";
+}
+
 TEST_F(RulesTest, ListsArePagedConsistentlyAndSelected) {
   for (int i = 0; i < 5; ++i) ask("POST", kMaps, fmt::format(R"({{"metadata":{{"name":"m{}","labels":{{"odd":"{}"}}}}}})", i, i % 2));
   ask("GET", kMaps + "?limit=2");

@@ -48,6 +48,30 @@ std::string disputed(const Value& wanted, const Value& theirs, const std::string
   return "";
 }
 
+// Members that are null say nothing about their field.
+void drop_nulls(Value& value) {
+  if (json::Array* items = value.array()) {
+    for (Value& item : *items) drop_nulls(item);
+  }
+  if (value.object() == nullptr) return;
+  std::vector<std::string> nulls;
+  for (auto& [key, member] : *value.object()) {
+    if (member.is_null()) nulls.push_back(key);
+    else drop_nulls(member);
+  }
+  for (const std::string& key : nulls) value.object()->erase(key);
+}
+
+// What an applier wrote, as `decoded` is named. Without defaults: whoever says nothing of a field does not manage it.
+Value as_written(const ResourceType& type, Value written, const Value& decoded) {
+  if (!type.custom) drop_nulls(written);
+  for (const char* field : {"kind", "apiVersion"}) written[field] = decoded.text(field);
+  for (const char* field : {"name", "namespace"}) {
+    if (const std::string_view text = decoded.at("metadata")->text(field); !text.empty()) written["metadata"][field] = text;
+  }
+  return written;
+}
+
 // The library of Kubernetes takes a replace of an absent member for an add (evanphx/json-patch v4, partialDoc.get).
 Result<Value> apply_loosely(Value document, const Value& patch) {
   for (const Value& operation : *patch.array()) {
@@ -121,11 +145,12 @@ Answer Registry::apply(const ResourceType& type, const RestRequest& request, con
     return bad_request(fmt::format("invalid object type: {}{}, Kind={}", documents->front().text("apiVersion").empty() ? "/" : "", documents->front().text("apiVersion"), documents->front().text("kind")));
   }
   if (documents->front().at("metadata.managedFields") != nullptr) return bad_request("metadata.managedFields must be nil");
-  Checked<Prepared> decoded = read(type, request, std::move(documents->front()));
+  Checked<Prepared> decoded = read(type, request, documents->front());
   if (!decoded) return decoded.error();
-  Value& object = decoded->object;
+  const Value& object = decoded->object;
+  const Value written = as_written(type, std::move(documents->front()), object);
   auto applied = std::make_shared<Applied>(current && current->applied ? *current->applied : Applied());
-  Value mine = object;
+  Value mine = written;
   for (const char* field : {"resourceVersion", "uid"}) mine["metadata"].make_object().erase(field);
   const Value before = applied->contains(manager) ? applied->at(manager) : Value();
   (*applied)[manager] = mine;
@@ -150,9 +175,11 @@ Answer Registry::apply(const ResourceType& type, const RestRequest& request, con
   }
   Value merged = current->value(type);
   take_out(merged, before, &mine, others);
-  decoded->object = json::apply_merge_patch(std::move(merged), object);
+  Checked<Prepared> wanted = read(type, request, json::apply_merge_patch(std::move(merged), written));
+  if (!wanted) return wanted.error();
+  wanted->warnings = std::move(decoded->warnings);
   if (before == mine) applied = std::const_pointer_cast<Applied>(current->applied);
-  return replace(type, request, current, *std::move(decoded), std::move(applied));
+  return replace(type, request, current, *std::move(wanted), std::move(applied));
 }
 
 }  // namespace gs::apiserver
