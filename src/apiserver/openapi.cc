@@ -28,6 +28,13 @@ std::string_view type_name(Type type) {
   return "";
 }
 
+// Scalars that Kubernetes writes in two ways have a component each, by whose name kubectl explains them.
+constexpr std::string_view kQuantity = "api.resource.Quantity", kIntOrString = "util.intstr.IntOrString";
+std::string_view scalar_component(const Schema& schema) {
+  if (schema.form == schema::Form::kQuantity) return kQuantity;
+  return schema.form == schema::Form::kIntOrString ? kIntOrString : "";
+}
+
 class Document {
  public:
   explicit Document(std::string& out) : writer_(out) {}
@@ -47,6 +54,10 @@ class Document {
       waiting_.pop_back();
       writer_.key(next->name).begin_object();
       write_fields(*next);
+      writer_.end_object();
+    }
+    for (const std::string_view scalar : scalars_) {
+      writer_.key(scalar).begin_object().key("oneOf").raw(scalar == kQuantity ? R"([{"type":"string"},{"type":"number"}])" : R"([{"type":"integer"},{"type":"string"}])");
       writer_.end_object();
     }
     writer_.end_object().end_object().end_object();
@@ -99,7 +110,7 @@ class Document {
 
   // The members of a schema's own object, which is open.
   void write_fields(const Schema& schema) {
-    if (schema.int_or_string || schema.form == schema::Form::kIntOrString) {
+    if (schema.int_or_string) {
       writer_.key("x-kubernetes-int-or-string").boolean(true).key("oneOf").raw(R"([{"type":"integer"},{"type":"string"}])");
       return;
     }
@@ -136,14 +147,24 @@ class Document {
       // Struct members are wrapped in allOf, as kube-apiserver does.
       writer_.key("allOf").begin_array().begin_object().key("$ref").string(fmt::format("#/components/schemas/{}", slot.schema->name)).end_object().end_array();
       if (met_.insert(slot.schema->name).second) waiting_.push_back(slot.schema);
-    } else if (slot.schema != nullptr) {
+    } else if (const std::string_view scalar = slot.schema != nullptr ? scalar_component(*slot.schema) : ""; !scalar.empty()) {
+      writer_.key("allOf").begin_array().begin_object().key("$ref").string(fmt::format("#/components/schemas/{}", scalar)).end_object().end_array();
+      scalars_.insert(scalar);
+    } else if (slot.schema != nullptr && !is_anything(*slot.schema)) {
       write_fields(*slot.schema);
+    } else {
+      // Never empty: kubectl explain takes an empty schema for none, and fails.
+      writer_.key("x-kubernetes-preserve-unknown-fields").boolean(true);
     }
     writer_.end_object();
   }
 
+  static bool is_anything(const Schema& schema) {
+    return schema.type == Type::kAny && !schema.int_or_string && schema.properties.empty() && !schema.additional && !schema.items;
+  }
+
   json::Writer writer_;
-  std::set<std::string_view> met_;
+  std::set<std::string_view> met_, scalars_;
   std::vector<const Schema*> waiting_;
 };
 
