@@ -45,6 +45,8 @@ class Registry {
   Answer remove_collection(const ResourceType& type, const RestRequest& request, std::string_view body);
   // autoscaling/v1 Scale of an object.
   Answer scale(const ResourceType& type, const RestRequest& request) const;
+  // Of a pod: always a refusal, as there is no node behind this server.
+  Answer log(const ResourceType& type, const RestRequest& request) const;
 
   // For those who act as a controller: deletes by the same rules as a request.
   Answer remove_object(const ResourceType& type, const StoredPtr& current, const DeleteOptions& options);

@@ -108,6 +108,13 @@ Answer Registry::finalize_namespace(const ResourceType& type, const RestRequest&
   return answer;
 }
 
+Answer Registry::log(const ResourceType& type, const RestRequest& request) const {
+  const StoredPtr pod = find(type, request);
+  if (!pod) return not_found(type, request.name);
+  if (pod->value(type).text("spec.nodeName").empty()) return bad_request(fmt::format("pod {} does not have a host assigned", request.name));
+  return failure(501, "NotImplemented", fmt::format("{}/{} is not served by this server", type.resource, request.subresource));
+}
+
 Answer Registry::create_subresource(const ResourceType& type, const RestRequest& request, std::string_view body) {
   const Subresource* subresource = type.subresource(request.subresource);
   if (subresource == nullptr && !has_subresource(type, request.subresource)) return no_such_resource();

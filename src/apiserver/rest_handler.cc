@@ -208,7 +208,9 @@ Answer RestHandler::serve_now(const Route& route, const Representation& as, std:
   const ResourceType& type = *route.type;
   Answer answer;
   if (route.request.verb == Verb::kGet) {
-    answer = route.request.subresource == "scale" ? registry_.scale(type, route.request) : lister_.get(type, route.request, as);
+    answer = route.request.subresource == "scale" ? registry_.scale(type, route.request)
+             : route.request.subresource == "log" ? registry_.log(type, route.request)
+                                                  : lister_.get(type, route.request, as);
   } else if (route.request.verb == Verb::kList) {
     ++stats_.lists;
     answer = lister_.list(type, route.request, as, fault.stale_by);

@@ -272,6 +272,16 @@ TEST_F(RestTest, NamespacesAreFurnishedWhereAsked) {
   for (const char* ns : {"default", "kube-system", "kube-public", "kube-node-lease"}) EXPECT_EQ(other.request("GET", std::string("/api/v1/namespaces/") + ns).status, 200);
 }
 
+TEST_F(RestTest, APodHasNoLog) {
+  const std::string pod = R"({{"metadata":{{"name":"{}"}},"spec":{{{}"containers":[{{"name":"c","image":"i"}}]}}}})";
+  ask("POST", kPods, fmt::format(fmt::runtime(pod), "waits", ""));
+  ask("POST", kPods, fmt::format(fmt::runtime(pod), "runs", R"("nodeName":"n",)"));
+  EXPECT_EQ(ask("GET", kPods + "/waits/log").status, 400);
+  EXPECT_EQ(message(), "pod waits does not have a host assigned");
+  EXPECT_EQ(ask("GET", kPods + "/runs/log").status, 501);
+  EXPECT_EQ(message(), "pods/log is not served by this server");
+}
+
 TEST_F(RestTest, WhatFurnishesNamespacesIsMadeAgainAndPutRight) {
   ApiServerOptions options;
   options.objects.service_accounts = true;
@@ -317,7 +327,10 @@ TEST(DiscoveryTest, IsServedInTheOldFormAndAggregatedWithAnEtag) {
   EXPECT_EQ(discovery(table, request, "/apis")->status, 304);
   EXPECT_EQ(json::parse(discovery(table, request, "/api/v1")->body)->text("groupVersion"), "v1");
   EXPECT_NE(discovery(table, request, "/openapi/v3/apis/apps/v1")->body.find("\"fieldValidation\""), std::string::npos);
-  EXPECT_TRUE(json::parse(discovery(table, request, "/openapi/v3/api/v1")->body));
+  const auto core = json::parse(discovery(table, request, "/openapi/v3/api/v1")->body);
+  EXPECT_EQ(core->pointer("/components/schemas/core.v1.ResourceRequirements/properties/limits/additionalProperties")->dump(),
+            R"({"allOf":[{"$ref":"#/components/schemas/api.resource.Quantity"}]})");
+  EXPECT_NE(core->pointer("/components/schemas/api.resource.Quantity"), nullptr);
 }
 
 TEST(DiscoveryTest, HealthSaysWhatItLookedAt) {
