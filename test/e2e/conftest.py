@@ -10,15 +10,12 @@ from harness.plane import Plane
 RUN = os.path.join(ROOT, "build", "e2e-embedded" if EMBEDDED else "e2e")
 
 
-# What tests no API server's part, or needs the real one to compare with: once is enough.
-OF_THE_REAL_ONE = ("test_demo.py", "test_schema_table.py", "test_differential.py", "test_kubectl_embedded.py")
-
-
 def pytest_collection_modifyitems(config, items):
     """GULFSTREAM_E2E_API=embedded: the same tests on `gulfstream apiserver` in the place of kube-apiserver and etcd."""
     if not EMBEDDED:
         return
-    items[:] = [item for item in items if item.path.name not in OF_THE_REAL_ONE]
+    # What tests no part of an API server, or needs the real one to compare with, or starts servers of its own.
+    items[:] = [item for item in items if item.get_closest_marker("once") is None]
     for item in items:
         if item.path.name.startswith(("test_webhook", "test_review_interop")):
             item.add_marker(pytest.mark.skip(reason="the embedded API server calls no admission webhooks yet"))

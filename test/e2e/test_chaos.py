@@ -8,10 +8,12 @@ import time
 
 import pytest
 
+from harness.cluster import EMBEDDED
 from harness.process import Process, eventually, free_port
 
 LABEL = "chaos"
-OUTAGE = 60.0  # of an API server
+# Of an API server. The embedded one needs no minute to come back.
+OUTAGE = 20.0 if EMBEDDED else 60.0
 
 
 class CopyingDelegate:

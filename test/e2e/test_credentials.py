@@ -210,6 +210,7 @@ printf '{{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"
 """
 
 
+@pytest.mark.once
 def test_a_credential_plugin_is_run_as_its_credentials_end_and_its_failures_are_said(clusters, at_work, delegate, run_dir):
     runs, broken = os.path.join(run_dir, "runs"), write(os.path.join(run_dir, "broken"), "")
     plugin = write(os.path.join(run_dir, "plugin.sh"), PLUGIN.format(runs=runs, broken=broken, token=ADMIN_TOKEN))
@@ -275,6 +276,7 @@ class Welcome(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.once
 def test_a_server_that_is_not_kubernetes_is_said_to_be_none(at_work, run_dir):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Welcome)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -20,6 +20,8 @@ from harness.plane import Plane
 from harness.process import Process, eventually, free_port
 from harness.raw_delegate import NoDelegate, RawDelegate, heard, hello, said
 
+pytestmark = pytest.mark.once
+
 LABEL = "delegates.example.dev/test"
 NS = "/api/v1/namespaces/default"
 LONGEST_GAP = 3  # seconds between reconciles of a key that asks for one each 50 ms, on a busy machine

@@ -5,7 +5,10 @@ import subprocess
 
 import pytest
 import yaml
+
 from harness.cluster import ASSETS, ROOT
+
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(params=[True, False], ids=["with_kubectl", "without_kubectl"])

@@ -6,6 +6,8 @@ import pytest
 
 from harness.cluster import ROOT, Cluster
 
+pytestmark = pytest.mark.once
+
 PROGRAM = os.path.join(ROOT, "build", "release", "test", "differential", "differential")
 # GULFSTREAM_DIFFERENTIAL_SEED: other sequences than those of every run.
 SEED = os.environ.get("GULFSTREAM_DIFFERENTIAL_SEED")

@@ -10,6 +10,8 @@ import pytest
 from harness.cluster import ASSETS, ROOT
 from harness.process import Process, eventually
 
+pytestmark = pytest.mark.once
+
 BINARY = os.environ.get("GULFSTREAM_BINARY", os.path.join(ROOT, "build", "release", "gulfstream"))
 
 WEB = """

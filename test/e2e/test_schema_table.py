@@ -8,6 +8,8 @@ import pytest
 
 from harness.cluster import ROOT
 
+pytestmark = pytest.mark.once
+
 
 def inputs_are_present():
     if shutil.which("go") is None:

@@ -1,5 +1,5 @@
 # The test command: stages, each timed, each counted.
-ALL_STAGES=(release unit samples e2e asan fuzz threads lint)
+ALL_STAGES=(release unit samples e2e embedded asan fuzz threads lint)
 PASSED=0
 FAILED=0
 STAGE_LINES=()
@@ -92,11 +92,12 @@ stage_e2e() {
   return $rc
 }
 
-# The same tests with `gulfstream apiserver` in the place of kube-apiserver and etcd. Only when it is named: one of them does
-# not end there yet.
+# The same tests with `gulfstream apiserver` in the place of kube-apiserver and etcd, but those that test the real ones
+# (test/e2e/conftest.py). kubectl is the real one all the same.
 stage_embedded() {
   local log=build/test-e2e-embedded.log rc=0
   dev_build release
+  tools/kube/build.sh build/kube/bin
   GULFSTREAM_E2E_API=embedded timeout 1800 build/venv/bin/python -m pytest -v test/e2e -p no:cacheprovider --durations=5 >"$log" 2>&1 || rc=$?
   tail -60 "$log"
   count_pytest "$log"
@@ -117,7 +118,7 @@ dev_test() {
     case $stage in
       --long) LONG=yes FUZZ_SECONDS=${FUZZ_SECONDS:-600} FUZZ_SEED=${FUZZ_SEED:-0} FUZZ_RUNS=${FUZZ_RUNS:--1} ;;
       release | unit | samples | e2e | embedded | asan | fuzz | threads | lint | soak) stages+=("$stage") ;;
-      *) echo "./dev test: \"$stage\" is not one of ${ALL_STAGES[*]}" >&2; return 2 ;;
+      *) echo "./dev test: \"$stage\" is not one of ${ALL_STAGES[*]} soak" >&2; return 2 ;;
     esac
   done
   if [ ${#stages[@]} -eq 0 ]; then
