@@ -94,6 +94,9 @@ def test_it_is_discovered_and_explained(kubectl):
     assert "apps/v1" in kubectl("api-versions").split()
     assert "v1.36" in kubectl("version")
     assert "rollingUpdate" in kubectl("explain", "deployment.spec.strategy")
+    recursive = kubectl("explain", "pod.spec.containers", "--recursive")
+    assert "limits\t<map[string]Quantity>" in recursive and "containerPort\t<integer> -required-" in recursive
+    assert "<IntOrString>" in kubectl("explain", "service.spec.ports")
     assert "[+]ping ok" in kubectl("get", "--raw", "/livez?verbose")
     assert [n["metadata"]["name"] for n in kubectl.get("namespaces")["items"]] == ["default", "kube-node-lease", "kube-public", "kube-system"]
     assert "the server doesn't have a resource type" in kubectl.fails("get", "nonsense")
@@ -179,3 +182,42 @@ def test_a_namespace_says_what_holds_it_and_goes_with_the_last_of_it(kubectl):
     kubectl("patch", "-n", ns, "cm", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     kubectl("wait", "--for=delete", f"ns/{ns}", "--timeout=10s")
     assert "this namespace may not be deleted" in kubectl.fails("delete", "ns", "default")
+
+
+def test_what_needs_nodes_or_metrics_is_refused_in_words(kubectl):
+    ns = namespace(kubectl, "nodeless")
+    n = ["-n", ns]
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}}}\nspec: {{{} containers: [{{name: c, image: i}}]}}\n"
+    kubectl("create", *n, "-f", "-", stdin=pod.format("waits", "") + "---\n" + pod.format("runs", "nodeName: node-1,"))
+    assert "pod waits does not have a host assigned" in kubectl.fails("logs", *n, "waits")
+    assert "pods/log is not served by this server" in kubectl.fails("logs", *n, "runs")
+    assert "pods/exec is not served by this server" in kubectl.fails("exec", *n, "runs", "--", "ls")
+    assert "pods/attach is not served by this server" in kubectl.fails("attach", *n, "runs")
+    assert "Metrics API not available" in kubectl.fails("top", "pods", *n)
+
+
+def test_waits_and_rollouts_follow_what_a_controller_says(kubectl):
+    ns = namespace(kubectl, "rolled")
+    n = ["-n", ns]
+    kubectl("apply", *n, "-f", "-", stdin=WEB)
+    assert "timed out" in kubectl.fails("rollout", "status", *n, "deploy/web", "--timeout=1s")
+    status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
+              "conditions": [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}]}
+    kubectl("patch", *n, "deploy", "web", "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+    assert kubectl("rollout", "status", *n, "deploy/web", "--timeout=5s") == 'deployment "web" successfully rolled out\n'
+    kubectl("wait", *n, "--for=condition=Available", "deploy/web", "--timeout=5s")
+    kubectl("wait", *n, "--for=create", "cm/settings", "--timeout=5s")
+    kubectl("rollout", "restart", *n, "deploy/web")
+    assert "timed out" in kubectl.fails("rollout", "status", *n, "deploy/web", "--timeout=1s"), "nobody acts on it"
+
+
+def test_whoever_applies_a_part_disputes_nothing_else(kubectl):
+    ns = namespace(kubectl, "parts")
+    n = ["-n", ns, "--server-side", "--field-manager"]
+    assert kubectl("apply", *n, "one", "-f", "-", stdin=WEB) == "deployment.apps/web serverside-applied\nconfigmap/settings serverside-applied\n"
+    part = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, annotations: {note: mine}}\n"
+    assert kubectl("apply", *n, "two", "-f", "-", stdin=part) == "deployment.apps/web serverside-applied\n"
+    assert kubectl.get("deploy", "web", "-n", ns)["spec"]["replicas"] == 2
+    assert 'conflict with "one": .spec.replicas' in kubectl.fails("apply", *n, "two", "-f", "-", stdin=part + "spec: {replicas: 3}\n")
+    kubectl("apply", *n, "two", "--force-conflicts", "-f", "-", stdin=part + "spec: {replicas: 3}\n")
+    assert kubectl.get("deploy", "web", "-n", ns)["spec"]["replicas"] == 3

@@ -84,7 +84,7 @@ stage_e2e() {
   # a commit; ./dev sim and the soak begin elsewhere each time.
   (dev_sim --hours "${SIM_HOURS:-1500}" --seed "${SIM_SEED:-1}" >build/test-sim.log 2>&1) &
   simulation=$!
-  build/venv/bin/python -m pytest -q test/e2e -p no:cacheprovider --durations=5 >"$log" 2>&1 || rc=$?
+  timeout 3600 build/venv/bin/python -m pytest -q test/e2e -p no:cacheprovider --durations=10 >"$log" 2>&1 || rc=$?
   tail -60 "$log"
   count_pytest "$log"
   wait "$simulation" || { rc=1; FAILED=$((FAILED + 1)); grep -B1 -A3 'seed' build/test-sim.log | head -40 >&2; }
@@ -98,7 +98,7 @@ stage_embedded() {
   local log=build/test-e2e-embedded.log rc=0
   dev_build release
   tools/kube/build.sh build/kube/bin
-  GULFSTREAM_E2E_API=embedded timeout 1800 build/venv/bin/python -m pytest -v test/e2e -p no:cacheprovider --durations=5 >"$log" 2>&1 || rc=$?
+  GULFSTREAM_E2E_API=embedded timeout 1800 build/venv/bin/python -m pytest -v test/e2e -p no:cacheprovider --durations=10 >"$log" 2>&1 || rc=$?
   tail -60 "$log"
   count_pytest "$log"
   return $rc

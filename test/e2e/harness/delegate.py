@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent import futures
 
 import grpc
@@ -233,6 +234,28 @@ class _Session:
             self.out.put(None)
 
 
+class Workers:
+    """As a ThreadPoolExecutor, but that nobody's exit waits for a reconcile that never ends."""
+
+    def __init__(self, count):
+        self.jobs, self.lock, self.missing = queue.Queue(), threading.Lock(), count
+
+    def submit(self, function, *args):
+        self.jobs.put((function, args))
+        with self.lock:
+            if self.missing > 0:
+                self.missing -= 1
+                threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self):
+        while True:
+            function, args = self.jobs.get()
+            try:
+                function(*args)
+            except Exception:  # noqa: BLE001 - a test's mistake; the next job is not to blame
+                traceback.print_exc()
+
+
 class Delegate(pb_grpc.DelegateServicer):
     def __init__(self, reconcile, max_in_flight=32, revision="r1", port=None, capabilities=(), credentials=None, admits=None,
                  admit=None, convert=None):
@@ -254,7 +277,7 @@ class Delegate(pb_grpc.DelegateServicer):
         return f"{'https' if self.credentials else 'http'}://127.0.0.1:{self.port}"
 
     def start(self):
-        self.workers = futures.ThreadPoolExecutor(max_workers=self.max_in_flight)
+        self.workers = Workers(self.max_in_flight)
         self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=64))
         pb_grpc.add_DelegateServicer_to_server(self, self.server)
         address = f"127.0.0.1:{self.port}"
