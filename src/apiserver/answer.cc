@@ -11,7 +11,7 @@ std::string details_of(const ResourceType& type, std::string_view name, std::str
   std::string out;
   json::Writer writer(out);
   writer.begin_object().key("name").string(name);
-  if (!type.group.empty()) writer.key("group").string(type.group);
+  if (!type.named_group().empty()) writer.key("group").string(type.named_group());
   writer.key("kind").string(type.resource);
   out += extra;
   writer.end_object();

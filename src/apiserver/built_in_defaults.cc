@@ -285,6 +285,7 @@ void job(Value& spec) {
 void service(Value& spec) {
   const std::string type(spec.text("type"));
   const bool external = type == "NodePort" || type == "LoadBalancer";
+  if (spec.text("sessionAffinity") == "None") spec.object()->erase("sessionAffinityConfig");
   if (spec.text("sessionAffinity") == "ClientIP") {
     make(spec, "sessionAffinityConfig.clientIP");
     fill(spec, "sessionAffinityConfig.clientIP.timeoutSeconds", "10800");
@@ -317,6 +318,18 @@ void network_policy(Value& spec) {
   const Value* egress = spec.find("egress");
   if (egress != nullptr && egress->array() != nullptr && !egress->array()->empty()) types.emplace_back("Egress");
   spec["policyTypes"] = std::move(types);
+}
+
+// A behavior that says something of one direction has the defaults of both.
+void autoscaler(Value& spec) {
+  Value* behavior = spec.object()->find("behavior");
+  if (behavior == nullptr || !behavior->is_object()) return;
+  make(*behavior, "scaleUp");
+  make(*behavior, "scaleDown");
+  fill(*behavior, "scaleUp.stabilizationWindowSeconds", "0");
+  fill(*behavior, "scaleUp.policies", R"([{"type":"Pods","value":4,"periodSeconds":15},{"type":"Percent","value":100,"periodSeconds":15}])");
+  fill(*behavior, "scaleDown.policies", R"([{"type":"Percent","value":100,"periodSeconds":15}])");
+  for (const char* select : {"scaleUp.selectPolicy", "scaleDown.selectPolicy"}) fill(*behavior, select, R"("Max")");
 }
 
 void limit_range(Value& spec) {
@@ -367,6 +380,7 @@ void default_built_in(const ResourceType& type, Value& object) {
   if (name == "apps/statefulsets") stateful_set(*spec);
   if (name == "apps/daemonsets") daemon_set(*spec);
   if (name == "batch/jobs") job(*spec);
+  if (name == "autoscaling/horizontalpodautoscalers") autoscaler(*spec);
   if (name == "/services") service(*spec);
   if (name == "/limitranges") limit_range(*spec);
   if (name == "networking.k8s.io/networkpolicies") network_policy(*spec);

@@ -122,6 +122,10 @@ void service(const Value& object, const Value* old, FieldErrors& errors) {
   service_ports(spec, errors);
   validate_labels(spec.find("selector"), "spec.selector", errors);
   one_of(spec, "sessionAffinity", "spec", {"ClientIP", "None"}, true, errors);
+  constexpr std::string_view kTimeout = "sessionAffinityConfig.clientIP.timeoutSeconds";
+  if (const auto seconds = integer(spec, kTimeout); text(spec, "sessionAffinity") == "ClientIP" && seconds && (*seconds <= 0 || *seconds > 86400)) {
+    errors.push_back(invalid(child("spec", kTimeout), *seconds, "must be greater than 0 and less than 86400"));
+  }
   one_of(spec, "type", "spec", {"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"}, true, errors);
   if (type == "ExternalName") {
     const std::string name = text(spec, "externalName");
@@ -155,13 +159,6 @@ void lease(const Value& object, FieldErrors& errors) {
     errors.push_back(invalid("spec.leaseDurationSeconds", *seconds, "must be greater than 0"));
   }
   non_negative(object, "spec.leaseTransitions", "", errors);
-}
-
-void event(const Value& object, FieldErrors& errors) {
-  const std::string involved = text(object, "involvedObject.namespace"), own = text(object, "metadata.namespace");
-  if (involved.empty() ? own != "default" : involved != own) {
-    errors.push_back(invalid("involvedObject.namespace", involved, "does not match event.namespace"));
-  }
 }
 
 void disruption_budget(const Value& object, FieldErrors& errors) {
@@ -259,7 +256,7 @@ void validate_built_in(const ResourceType& type, const Value& object, const Valu
     if (r == "secrets") secret(object, old, errors);
     if (r == "services") service(object, old, errors);
     if (r == "pods") workloads(type, object, old, errors);
-    if (r == "events") event(object, errors);
+    if (r == "events") event(type, object, old, errors);
     if (r == "resourcequotas") quota(object, errors);
     if (r == "limitranges") limit_range(object, errors);
     if (r == "persistentvolumeclaims") claim(object, old, errors);

@@ -18,7 +18,7 @@ int priority(std::string_view group) {
   constexpr std::pair<std::string_view, int> kPriorities[] = {
       {"apiregistration.k8s.io", 20000}, {"", 18000}, {"apps", 17800}, {"events.k8s.io", 17750}, {"authentication.k8s.io", 17700}, {"authorization.k8s.io", 17600}, {"autoscaling", 17500}, {"batch", 17400},
       {"certificates.k8s.io", 17300}, {"networking.k8s.io", 17200}, {"policy", 17100}, {"rbac.authorization.k8s.io", 17000}, {"storage.k8s.io", 16800}, {"apiextensions.k8s.io", 16700},
-      {"admissionregistration.k8s.io", 16700}, {"scheduling.k8s.io", 16600}, {"coordination.k8s.io", 16500}, {"node.k8s.io", 16300}, {"discovery.k8s.io", 16200}, {"flowcontrol.apiserver.k8s.io", 16100},
+      {"admissionregistration.k8s.io", 16700}, {"scheduling.k8s.io", 16600}, {"coordination.k8s.io", 16500}, {"node.k8s.io", 16300}, {"discovery.k8s.io", 16200}, {"flowcontrol.apiserver.k8s.io", 15800},
       {"resource.k8s.io", 15900}};
   for (const auto& [name, value] : kPriorities) {
     if (name == group) return value;
@@ -54,13 +54,13 @@ void write_strings(json::Writer& writer, std::string_view key, const List& list)
 }
 
 // The old form: an APIResource for the resource and each of its subresources.
-void write_resource(const ResourceTable& table, const ResourceType& type, json::Writer& writer) {
+void write_resource(const ResourceType& type, json::Writer& writer) {
   writer.begin_object().key("name").string(type.resource).key("singularName").string(type.singular_or_default());
   writer.key("namespaced").boolean(type.namespaced).key("kind").string(type.kind);
   write_strings(writer, "verbs", type.verbs);
   if (!type.short_names.empty()) write_strings(writer, "shortNames", type.short_names);
   if (!type.categories.empty()) write_strings(writer, "categories", type.categories);
-  if (const ResourceTypePtr storage = table.find(type.group, type.resource); type.stored && storage) writer.key("storageVersionHash").string(storage_version_hash(*storage));
+  if (type.stored) writer.key("storageVersionHash").string(storage_version_hash(type.storage_type()));
   writer.end_object();
   for (const Subresource& s : type.subresources) {
     writer.begin_object().key("name").string(type.resource + "/" + s.name).key("singularName").string("").key("namespaced").boolean(type.namespaced);
@@ -84,7 +84,7 @@ std::optional<Answer> resources(const ResourceTable& table, std::string_view gro
   table.for_each([&](const ResourceType& type) {
     if (type.group != group || type.version != version) return;
     any = true;
-    write_resource(table, type, writer);
+    write_resource(type, writer);
   });
   writer.end_array().end_object();
   return any ? std::optional(std::move(answer)) : std::nullopt;
@@ -110,13 +110,16 @@ Answer groups(const ResourceTable& table) {
   return answer;
 }
 
-void write_kind(json::Writer& writer, std::string_view group, std::string_view version, std::string_view kind) {
+// Of built-in resources the group and version are told only where they are not the resource's own.
+void write_kind(json::Writer& writer, const ResourceType& type, std::string_view group, std::string_view version, std::string_view kind) {
+  const bool own = !type.custom && group == type.group && version == type.version;
+  if (own) group = version = {};
   writer.key("responseKind").begin_object().key("group").string(group).key("version").string(version).key("kind").string(kind).end_object();
 }
 
 void write_aggregated(const ResourceType& type, json::Writer& writer) {
   writer.begin_object().key("resource").string(type.resource);
-  write_kind(writer, type.group, type.version, type.kind);
+  write_kind(writer, type, type.group, type.version, type.kind);
   writer.key("scope").string(type.namespaced ? "Namespaced" : "Cluster").key("singularResource").string(type.singular_or_default());
   write_strings(writer, "verbs", type.verbs);
   if (!type.short_names.empty()) write_strings(writer, "shortNames", type.short_names);
@@ -125,7 +128,7 @@ void write_aggregated(const ResourceType& type, json::Writer& writer) {
     writer.key("subresources").begin_array();
     for (const Subresource& s : type.subresources) {
       writer.begin_object().key("subresource").string(s.name);
-      write_kind(writer, s.group, s.version, s.kind);
+      write_kind(writer, type, s.group, s.version, s.kind);
       write_strings(writer, "verbs", s.verbs);
       writer.end_object();
     }

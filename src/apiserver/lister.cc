@@ -90,9 +90,9 @@ Answer Lister::get(const ResourceType& type, const gateway::RestRequest& request
     if (*version > store_.version()) return too_large_version(*version, store_.version());
   }
   const StoredPtr object = store_.get(type, type.namespaced ? request.ns : "", request.name);
-  if (!object) return not_found(type, request.name);
+  if (!object) return not_found(type.judged_as(), request.name);
   Answer answer(200, "");
-  presenter.object(object->json, answer.body);
+  presenter.object(*object, answer.body);
   return answer;
 }
 

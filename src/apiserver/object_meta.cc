@@ -106,7 +106,8 @@ void check_owners(const Value* owners, FieldErrors& errors) {
   }
 }
 
-void check_finalizers(bool built_in, const Value& object, const Value* old, FieldErrors& errors) {
+// `strict`: core's own rules on top of apimachinery's.
+void check_finalizers(bool strict, const Value& object, const Value* old, FieldErrors& errors) {
   const std::string path = "metadata.finalizers";
   const std::vector<std::string> finalizers = strings_of(object.at(path));
   const auto has = [&](std::string_view f) { return std::find(finalizers.begin(), finalizers.end(), f) != finalizers.end(); };
@@ -115,7 +116,7 @@ void check_finalizers(bool built_in, const Value& object, const Value* old, Fiel
       const std::string& f = finalizers[i];
       for (const std::string& p : schema::label_key(f)) errors.push_back(schema::invalid(path, f, p));
       const bool standard = f == "kubernetes" || f == kOrphan || f == kForeground;
-      if (built_in && !standard && f.find('/') == std::string::npos) {
+      if (strict && !standard && f.find('/') == std::string::npos) {
         errors.push_back(schema::invalid(schema::index(path, i), f, "name is neither a standard finalizer name nor is it fully qualified"));
       }
     }
@@ -158,11 +159,14 @@ void validate_labels(const Value* labels, const std::string& path, FieldErrors& 
 void validate_object_meta(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors) {
   if (old == nullptr) check_name(type, object, errors);
   const bool built_in = !type.custom && type.schema != nullptr;
-  if (old != nullptr) check_finalizers(built_in, object, old, errors);
+  // Of types whose validation is apimachinery's alone.
+  constexpr std::string_view kPlain[] = {"coordination.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"};
+  const bool strict = built_in && std::find(std::begin(kPlain), std::end(kPlain), type.group) == std::end(kPlain);
+  if (old != nullptr) check_finalizers(strict, object, old, errors);
   validate_labels(object.at("metadata.labels"), "metadata.labels", errors);
   check_annotations(object.at("metadata.annotations"), errors);
   check_owners(object.at("metadata.ownerReferences"), errors);
-  if (old == nullptr) check_finalizers(built_in, object, old, errors);
+  if (old == nullptr) check_finalizers(strict, object, old, errors);
 }
 
 }  // namespace gs::apiserver

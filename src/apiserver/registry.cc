@@ -6,6 +6,7 @@
 
 #include "apiserver/registry_rules.h"
 #include "apiserver/respond.h"
+#include "apiserver/version_view.h"
 #include "base/strings.h"
 
 namespace gs::apiserver {
@@ -21,10 +22,19 @@ constexpr size_t kMaxGeneratedBase = 63 - 5;
 constexpr int kNameAttempts = 8;
 
 // validation of a precondition on the stored object, in etcd3's words.
-Answer wrong_uid(const ResourceType& type, const StoredPtr& current, std::string_view asked, std::string_view is) {
-  return conflict(type, current->name,
+Answer wrong_uid(const ResourceType& type, std::string_view ns, std::string_view name, std::string_view asked, std::string_view is) {
+  return conflict(type, name,
                   fmt::format("StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                              storage_key(type, current->ns, current->name), asked, is));
+                              storage_key(type, ns, name), asked, is));
+}
+
+// A custom resource in another version than the stored may lose fields by a write that changes none of its own.
+bool stored_alike(const ResourceType& type, Value next, const Stored& current) {
+  if (!type.custom || shown_as_stored(type, current)) return true;
+  to_storage(type, next);
+  next.make_object().erase("kind");
+  next.make_object().erase("apiVersion");
+  return next == current.value();
 }
 
 }  // namespace
@@ -69,6 +79,7 @@ bool Registry::has_subresource(const ResourceType& type, std::string_view subres
 }
 
 StoredPtr Registry::commit(const ResourceType& type, const StoredPtr& before, Value object, AppliedPtr applied) {
+  to_storage(type, object);
   const StoredPtr after = store_.put(type, std::move(object), std::move(applied));
   for (Follower* follower : followers_) follower->changed(type, before, after);
   return after;
@@ -111,7 +122,17 @@ Checked<Prepared> Registry::read(const ResourceType& type, const RestRequest& re
     metadata.make_object().erase("namespace");
   }
   if (!request.name.empty()) metadata["name"] = request.name;
+  to_judged(type, out->object);
   return out;
+}
+
+Answer Registry::in_version(const ResourceType& type, Answer answer) const {
+  if (&type.judged_as() == &type || !answer.is_object || answer.status >= 300) return answer;
+  Result<Value> object = json::parse(answer.body);
+  if (!object) return answer;
+  from_judged(type, *object);
+  answer.body = object->dump();
+  return answer;
 }
 
 // k8s.io/apiserver's admission plugin NamespaceLifecycle.
@@ -140,7 +161,7 @@ Answer Registry::create(const ResourceType& type, const RestRequest& request, st
   if (!request.subresource.empty()) return create_subresource(type, request, body);
   Checked<Prepared> object = read(type, request, json::parse(body), body);
   if (!object) return object.error();
-  return create_object(type, request, *std::move(object), nullptr);
+  return in_version(type, create_object(type.judged_as(), request, *std::move(object), nullptr));
 }
 
 Answer Registry::create_object(const ResourceType& type, const RestRequest& request, Prepared decoded, AppliedPtr applied) {
@@ -172,7 +193,7 @@ Answer Registry::create_object(const ResourceType& type, const RestRequest& requ
   answer.is_object = true;
   answer.warnings = std::move(decoded.warnings);
   answer.warnings.insert(answer.warnings.end(), prepared->warnings.begin(), prepared->warnings.end());
-  answer.body = request.dry_run() ? prepared->object.dump() : commit(type, nullptr, std::move(prepared->object), std::move(applied))->text(type);
+  answer.body = request.dry_run() ? prepared->object.dump() : shown_text(type, *commit(type, nullptr, std::move(prepared->object), std::move(applied)));
   return answer;
 }
 
@@ -180,28 +201,31 @@ Answer Registry::update(const ResourceType& type, const RestRequest& request, st
   if (!request.subresource.empty() && !has_subresource(type, request.subresource)) return no_such_resource();
   const StoredPtr current = find(type, request);
   if (request.subresource == "scale") {
-    if (!current) return not_found(type, request.name);
+    if (!current) return not_found(type.judged_as(), request.name);
     const Result<Value> scale = json::parse(body);
     return scale ? replace_scale(type, request, current, *scale) : bad_request(scale.error().message);
   }
   Checked<Prepared> object = read(type, request, json::parse(body), body);
   if (!object) return object.error();
   if (!current) {
-    if (!request.subresource.empty() || !created_by_update(type)) return not_found(type, request.name);
+    if (!request.subresource.empty() || !created_by_update(type.judged_as())) return not_found(type.judged_as(), request.name);
+    // The uid is a precondition, which nothing meets.
+    const std::string uid(object->object.text("metadata.uid"));
+    if (!uid.empty()) return wrong_uid(type.judged_as(), type.namespaced ? request.ns : "", request.name, uid, "");
     object->object["metadata"].make_object().erase("resourceVersion");
-    return create_object(type, request, *std::move(object), nullptr);
+    return in_version(type, create_object(type.judged_as(), request, *std::move(object), nullptr));
   }
-  return replace(type, request, current, *std::move(object), current->applied);
+  return in_version(type, replace(type.judged_as(), request, current, *std::move(object), current->applied));
 }
 
 Answer Registry::replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied) {
-  const Value old = current->value(type);
+  const Value old = shown(type, *current);
   const std::string version(wanted.object.text("metadata.resourceVersion")), uid(wanted.object.text("metadata.uid"));
   if (!version.empty() && !parse_uint(version)) return failure(500, "", fmt::format("strconv.ParseUint: parsing \"{}\": invalid syntax", version));
   if (!uid.empty() && uid != old.text("metadata.uid")) {
     // An update makes it a precondition, a patch does not.
     if (request.verb == gateway::Verb::kPatch) return invalid(type, request.name, {schema::invalid("metadata.uid", uid, "field is immutable")});
-    return wrong_uid(type, current, uid, old.text("metadata.uid"));
+    return wrong_uid(type, current->ns, current->name, uid, old.text("metadata.uid"));
   }
   if ((version.empty() || version == "0") && !updated_unconditionally(type)) return needs_version(type, request.name);
   if (!version.empty() && version != "0" && version != old.text("metadata.resourceVersion")) return conflict(type, request.name, std::string(kModified));
@@ -219,11 +243,11 @@ Answer Registry::replace(const ResourceType& type, const RestRequest& request, c
   answer.is_object = true;
   answer.warnings = std::move(wanted.warnings);
   answer.warnings.insert(answer.warnings.end(), prepared->warnings.begin(), prepared->warnings.end());
-  const bool same = next == old;
+  const bool same = next == old && stored_alike(type, next, *current);
   if (same || request.dry_run()) {
     // Who applied what is remembered beside the object; it makes no new version.
     if (same && !request.dry_run() && applied != current->applied) store_.remember(type, current, std::move(applied));
-    answer.body = same ? current->text(type) : next.dump();
+    answer.body = same ? shown_text(type, *current) : next.dump();
     return answer;
   }
   if (may_go(type, next)) {
@@ -232,7 +256,7 @@ Answer Registry::replace(const ResourceType& type, const RestRequest& request, c
     erase(type, current);
     return answer;
   }
-  answer.body = commit(type, current, std::move(next), std::move(applied))->text(type);
+  answer.body = shown_text(type, *commit(type, current, std::move(next), std::move(applied)));
   return answer;
 }
 

@@ -71,6 +71,8 @@ class Registry {
   Answer patch_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const json::Value& patch);
   // An object of this type, for this address.
   Checked<Prepared> read(const ResourceType& type, const RestRequest& request, Result<json::Value> parsed, std::string_view body = {}) const;
+  // What was written, in the version of the request.
+  Answer in_version(const ResourceType& type, Answer answer) const;
   // 404 or 403 where nothing may be created in the namespace; a good answer otherwise.
   Answer check_namespace(const ResourceType& type, std::string_view ns, std::string_view name) const;
   Answer generate_name(const ResourceType& type, const std::string& ns, json::Value& metadata);

@@ -9,6 +9,7 @@
 #include "apiserver/representation.h"
 #include "apiserver/selection.h"
 #include "apiserver/strategy.h"
+#include "apiserver/version_view.h"
 
 namespace gs::apiserver {
 namespace {
@@ -118,8 +119,8 @@ Answer Registry::remove(const ResourceType& type, const RestRequest& request, st
   if (is_namespace(type) && std::find(std::begin(kImmortal), std::end(kImmortal), request.name) != std::end(kImmortal)) {
     return forbidden(type, request.name, "this namespace may not be deleted");
   }
-  if (!current) return not_found(type, request.name);
-  Answer answer = remove_object(type, current, *options);
+  if (!current) return not_found(type.judged_as(), request.name);
+  Answer answer = in_version(type, remove_object(type.judged_as(), current, *options));
   // It goes later, and somebody asked for cascading deletion in the old way.
   if (answer.status == 200 && options->orphan && !*options->orphan && answer.is_object && store_.get(type, current->ns, current->name)) answer.status = 202;
   return answer;
@@ -127,7 +128,7 @@ Answer Registry::remove(const ResourceType& type, const RestRequest& request, st
 
 // With finalizers it is marked, and goes with the last of them.
 Answer Registry::remove_object(const ResourceType& type, const StoredPtr& current, const DeleteOptions& options) {
-  const Value before = current->value(type);
+  const Value before = shown(type, *current);
   if (auto refusal = check_preconditions(type, current, before, options)) return *std::move(refusal);
   const auto show = [&](const Value& object) {
     Answer answer(200, object.dump());
@@ -148,7 +149,7 @@ Answer Registry::remove_object(const ResourceType& type, const StoredPtr& curren
   if (!held && graceful == Graceful::kNow) {
     if (options.dry_run) return gone(object);
     const StoredPtr last = erase(type, current);
-    return gone(last->value(type));
+    return gone(shown(type, *last));
   }
   if (graceful == Graceful::kNow && !is_namespace(type)) mark_deleting(type, object, loop_.wall_now());
   if (is_namespace(type) && !deleting(before)) {
@@ -157,7 +158,7 @@ Answer Registry::remove_object(const ResourceType& type, const StoredPtr& curren
   }
   if (object == before || options.dry_run) return show(object);
   const StoredPtr marked = commit(type, current, std::move(object), current->applied);
-  Answer answer(200, marked->text(type));
+  Answer answer(200, shown_text(type, *marked));
   answer.is_object = true;
   return answer;
 }
@@ -175,7 +176,7 @@ Answer Registry::remove_collection(const ResourceType& type, const RestRequest& 
     // An earlier one may have taken it along.
     const StoredPtr current = store_.get(type, object->ns, object->name);
     if (!current || current->version != object->version) continue;
-    Answer answer = remove_object(type, current, *options);
+    Answer answer = remove_object(type.judged_as(), current, *options);
     if (answer.status >= 400) return answer;
   }
   Answer answer(200, "");

@@ -5,6 +5,7 @@
 
 #include "apiserver/registry.h"
 #include "apiserver/strategic_merge.h"
+#include "apiserver/version_view.h"
 #include "json/patch.h"
 #include "json/yaml.h"
 
@@ -65,7 +66,8 @@ void drop_nulls(Value& value) {
 // What an applier wrote, as `decoded` is named. Without defaults: whoever says nothing of a field does not manage it.
 Value as_written(const ResourceType& type, Value written, const Value& decoded) {
   if (!type.custom) drop_nulls(written);
-  for (const char* field : {"kind", "apiVersion"}) written[field] = decoded.text(field);
+  written["kind"] = type.kind;
+  written["apiVersion"] = type.api_version();
   for (const char* field : {"name", "namespace"}) {
     if (const std::string_view text = decoded.at("metadata")->text(field); !text.empty()) written["metadata"][field] = text;
   }
@@ -115,15 +117,15 @@ Answer Registry::patch(const ResourceType& type, const RestRequest& request, std
   if (!request.subresource.empty() && !has_subresource(type, request.subresource)) return no_such_resource();
   const StoredPtr current = find(type, request);
   if (request.patch == PatchType::kApply && request.subresource != "scale") return apply(type, request, current, body);
-  if (!current) return not_found(type, request.name);
+  if (!current) return not_found(type.judged_as(), request.name);
   Result<Value> patch = json::parse(body);
   if (!patch) return bad_request("error decoding patch: " + patch.error().message);
   if (request.subresource == "scale") return patch_scale(type, request, current, *patch);
-  Checked<Value> changed = patched(type, request.patch, current->value(type), *patch);
+  Checked<Value> changed = patched(type, request.patch, shown(type, *current), *patch);
   if (!changed) return changed.error();
   Checked<Prepared> object = read(type, request, *std::move(changed));
   if (!object) return object.error();
-  return replace(type, request, current, *std::move(object), current->applied);
+  return in_version(type, replace(type.judged_as(), request, current, *std::move(object), current->applied));
 }
 
 Answer Registry::patch_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const Value& patch) {
@@ -155,11 +157,11 @@ Answer Registry::apply(const ResourceType& type, const RestRequest& request, con
   const Value before = applied->contains(manager) ? applied->at(manager) : Value();
   (*applied)[manager] = mine;
   if (!current) {
-    if (!request.subresource.empty()) return not_found(type, request.name);
+    if (!request.subresource.empty()) return not_found(type.judged_as(), request.name);
     if (!object.text("metadata.uid").empty()) {
       return conflict(type, request.name, fmt::format("uid mismatch: the provided object specified uid {}, and no existing object was found", object.text("metadata.uid")));
     }
-    return create_object(type, request, *std::move(decoded), std::move(applied));
+    return in_version(type, create_object(type.judged_as(), request, *std::move(decoded), std::move(applied)));
   }
   std::vector<const Value*> others;
   for (const auto& [name, config] : *applied) {
@@ -173,13 +175,13 @@ Answer Registry::apply(const ResourceType& type, const RestRequest& request, con
     json::append_string(cause, field);
     return failure(409, "Conflict", fmt::format("Apply failed with 1 conflict: conflict with \"{}\": {}", name, field), cause + "}]}");
   }
-  Value merged = current->value(type);
+  Value merged = shown(type, *current);
   take_out(merged, before, &mine, others);
   Checked<Prepared> wanted = read(type, request, json::apply_merge_patch(std::move(merged), written));
   if (!wanted) return wanted.error();
   wanted->warnings = std::move(decoded->warnings);
   if (before == mine) applied = std::const_pointer_cast<Applied>(current->applied);
-  return replace(type, request, current, *std::move(wanted), std::move(applied));
+  return in_version(type, replace(type.judged_as(), request, current, *std::move(wanted), std::move(applied)));
 }
 
 }  // namespace gs::apiserver

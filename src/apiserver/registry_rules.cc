@@ -16,7 +16,7 @@ bool among(const List& list, const ResourceType& type) {
 }
 
 constexpr std::string_view kCreatedByUpdate[] = {
-    "leases.coordination.k8s.io", "leasecandidates.coordination.k8s.io", "endpoints", "events", "limitranges", "services", "runtimeclasses.node.k8s.io",
+    "leases.coordination.k8s.io", "leasecandidates.coordination.k8s.io", "endpoints", "events", "events.events.k8s.io", "limitranges", "services", "runtimeclasses.node.k8s.io",
     "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"};
 
 constexpr std::string_view kConditional[] = {
@@ -61,7 +61,11 @@ Answer needs_version(const ResourceType& type, std::string_view name) {
 std::string storage_key(const ResourceType& type, std::string_view ns, std::string_view name) {
   std::string out = "/registry/";
   if (type.custom) out += type.group + "/";
-  out += type.resource;
+  // Some are older than their names (k8s.io/kubernetes/pkg/registry, and kubeapiserver's SpecialDefaultResourcePrefixes).
+  constexpr std::pair<std::string_view, std::string_view> kOld[] = {{"services", "services/specs"}, {"endpoints", "services/endpoints"}, {"nodes", "minions"},
+                                                                    {"replicationcontrollers", "controllers"}, {"ingresses.networking.k8s.io", "ingress"}};
+  const auto* old = std::find_if(std::begin(kOld), std::end(kOld), [&](const auto& o) { return o.first == type.qualified(); });
+  out += old == std::end(kOld) ? std::string_view(type.resource) : old->second;
   if (!ns.empty()) out.append("/").append(ns);
   return out.append("/").append(name);
 }

@@ -6,6 +6,7 @@
 #include "apiserver/registry.h"
 #include "apiserver/registry_rules.h"
 #include "apiserver/table/cells.h"
+#include "apiserver/version_view.h"
 #include "base/strings.h"
 #include "json/scan.h"
 #include "json/writer.h"
@@ -30,7 +31,7 @@ Answer created(std::string body) {
 Answer Registry::scale(const ResourceType& type, const RestRequest& request) const {
   const StoredPtr current = find(type, request);
   if (!current) return not_found(type, request.name);
-  const Value object = current->value();
+  const Value object = shown(type, *current);
   const Value* wanted = object.at(dotted(type.scale.spec));
   if (type.custom && (wanted == nullptr || !wanted->integer())) {
     return failure(500, "InternalError", fmt::format("Internal error occurred: the spec replicas field \"{}\" does not exist", type.scale.spec));
@@ -74,7 +75,7 @@ Answer Registry::replace_scale(const ResourceType& type, const RestRequest& requ
     return invalid(scales, request.name, {schema::invalid("spec.replicas", *number, "must be greater than or equal to 0")});
   }
   Prepared wanted;
-  wanted.object = current->value(type);
+  wanted.object = shown(type, *current);
   Value* at = &wanted.object;
   for (const std::string_view part : split(dotted(type.scale.spec), '.')) at = &(*at)[part];
   *at = *number;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "apiserver/version_view.h"
 #include "base/strings.h"
 #include "json/scan.h"
 #include "json/writer.h"
@@ -56,10 +57,11 @@ std::optional<Representation> accepted(const Clause& clause) {
   return out;
 }
 
-void write_list_meta(const ListMeta& meta, std::string& out) {
+// `unstructured`: lists of custom resources are maps, which have their continue also where it is empty.
+void write_list_meta(const ListMeta& meta, bool unstructured, std::string& out) {
   json::Writer writer(out);
   writer.begin_object().key("resourceVersion").string(std::to_string(meta.version));
-  if (!meta.next.empty()) writer.key("continue").string(meta.next);
+  if (!meta.next.empty() || unstructured) writer.key("continue").string(meta.next);
   if (meta.remaining) writer.key("remainingItemCount").integer(static_cast<int64_t>(*meta.remaining));
   writer.end_object();
 }
@@ -77,6 +79,9 @@ Value custom_cell(const std::string& type, const Value* found, WallTime now) {
   if (type != "date" || found->string() == nullptr) return Value();
   return !found->string()->empty() && !parse_rfc3339(*found->string()) ? Value("<invalid>") : Value(table::human_since(*found->string(), now));
 }
+
+// What printers see: built-in types as they are stored, in whatever version they are asked for.
+Value printed(const ResourceType& type, const Stored& object) { return type.custom ? shown(type, object) : object.value(); }
 
 }  // namespace
 
@@ -105,7 +110,7 @@ Checked<Representation> negotiate(const std::string* accept, const gateway::Rest
 Presenter::Presenter(const ResourceType& type, Representation representation, WallTime now)
     : type_(type), as_(std::move(representation)), now_(now), prefix_(type.prefix()), item_prefix_(type.custom ? prefix_ : "") {
   if (as_.kind != Kind::kTable) return;
-  printer_ = type.custom ? nullptr : table::find_printer(type.group, type.resource);
+  printer_ = type.custom ? nullptr : table::find_printer(type.storage_type().group, type.resource);
   if (printer_ != nullptr) return;
   const auto add = [&](const PrinterColumn& from) {
     CustomColumn column{table::Column(from.name.c_str(), from.type.c_str(), from.priority, from.format.c_str()), std::nullopt};
@@ -177,11 +182,10 @@ json::Array Presenter::cells(const Value& object, const char*& completed) const 
   return std::move(row.cells);
 }
 
-void Presenter::row(std::string_view json, std::string& out) const {
-  const auto object = json::parse(json);
+void Presenter::row(const Value& printed, std::string_view json, std::string& out) const {
   const char* completed = nullptr;
   out += R"({"cells":)";
-  out += Value(cells(object ? *object : Value(), completed)).dump();
+  out += Value(cells(printed, completed)).dump();
   if (completed != nullptr) {
     const bool good = std::string_view(completed) == "Succeeded";
     out += fmt::format(R"(,"conditions":[{{"type":"Completed","status":"True","reason":"{}","message":"{}"}}])", completed,
@@ -199,6 +203,18 @@ void Presenter::row(std::string_view json, std::string& out) const {
   out += '}';
 }
 
+// Metadata alone is that of what is stored, without the annotations that carry what a version cannot hold.
+std::string Presenter::told(const Stored& object) const {
+  const bool whole = as_.kind == Kind::kObject || (as_.kind == Kind::kTable && as_.include == Representation::Include::kObject);
+  return whole || type_.custom ? shown_json(type_, object) : std::string(object.json);
+}
+
+void Presenter::object(const Stored& object, std::string& out) {
+  if (as_.kind == Kind::kTable) return table(printed(type_, object), told(object), out);
+  if (shown_as_stored(type_, object)) return this->object(object.json, out);
+  this->object(told(object), out);
+}
+
 void Presenter::object(std::string_view json, std::string& out) {
   switch (as_.kind) {
     case Kind::kObject:
@@ -209,11 +225,16 @@ void Presenter::object(std::string_view json, std::string& out) {
     case Kind::kPartialList: return partial(json, out);
     case Kind::kTable: break;
   }
+  const auto value = json::parse(json);
+  table(value ? *value : Value(), json, out);
+}
+
+void Presenter::table(const Value& printed, std::string_view json, std::string& out) {
   out += fmt::format(R"({{"kind":"Table","apiVersion":"meta.k8s.io/{}","metadata":{{"resourceVersion":{}}},"columnDefinitions":)", as_.version,
                      json::raw_at(json, "metadata.resourceVersion").value_or("\"\""));
   columns(out);
   out += R"(,"rows":[)";
-  row(json, out);
+  row(printed, json, out);
   out += "]}";
 }
 
@@ -225,7 +246,7 @@ void Presenter::begin_list(const ListMeta& meta, std::string& out) {
   } else {
     out += fmt::format(R"({{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/{}","metadata":)", as_.version);
   }
-  write_list_meta(meta, out);
+  write_list_meta(meta, type_.custom && as_.kind == Kind::kObject, out);
   if (as_.kind == Kind::kTable) {
     out += R"(,"columnDefinitions":)";
     columns(out);
@@ -243,13 +264,12 @@ void Presenter::list(const ListMeta& meta, const std::vector<StoredPtr>& items, 
 }
 
 void Presenter::item(const Stored& item, std::string& out) const {
-  if (as_.kind == Kind::kObject) {
-    item.append_to(out, item_prefix_);
-  } else if (as_.kind == Kind::kTable) {
-    row(item.json, out);
-  } else {
-    partial(item.json, out);
-  }
+  if (as_.kind == Kind::kTable) return row(printed(type_, item), told(item), out);
+  if (shown_as_stored(type_, item)) return as_.kind == Kind::kObject ? item.append_to(out, item_prefix_) : partial(item.json, out);
+  const std::string json = told(item);
+  if (as_.kind != Kind::kObject) return partial(json, out);
+  out += item_prefix_;
+  out += std::string_view(json).substr(item_prefix_.empty() ? 0 : 1);
 }
 
 }  // namespace gs::apiserver

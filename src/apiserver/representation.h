@@ -41,7 +41,9 @@ class Presenter {
   // 406 where the representation is not for that: a list's for an object, an object's for a list.
   std::optional<Answer> refuses(bool list) const;
 
-  // One object, whole: the answer to a get, or the object of a watch event. `json`: as it is stored.
+  // One object, whole: the answer to a get, or the object of a watch event.
+  void object(const Stored& object, std::string& out);
+  // The same of one that is not stored: without kind and apiVersion, or, but in its own representation, with them.
   void object(std::string_view json, std::string& out);
   void list(const ListMeta& meta, const std::vector<StoredPtr>& items, std::string& out);
   // The same in parts: the head, the items with commas between, the end.
@@ -54,7 +56,9 @@ class Presenter {
 
  private:
   void columns(std::string& out);
-  void row(std::string_view json, std::string& out) const;
+  void row(const json::Value& printed, std::string_view json, std::string& out) const;
+  void table(const json::Value& printed, std::string_view json, std::string& out);
+  std::string told(const Stored& object) const;
   void partial(std::string_view json, std::string& out) const;
   json::Array cells(const json::Value& object, const char*& completed) const;
 

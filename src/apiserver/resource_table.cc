@@ -10,9 +10,15 @@
 namespace gs::apiserver {
 namespace {
 
-// Built-in types that are asked for under two names and shapes: served in the one that is stored.
-bool left_out(const schema::KubernetesResource& r) {
-  return (r.group == "autoscaling" && r.version == "v1") || (r.group == "events.k8s.io" && r.resource == "events");
+// Built-in types that are served under two names and shapes, and what their objects are stored as.
+struct Second {
+  std::string_view group, version, resource, stored_group, stored_version;
+};
+constexpr Second kSecond[] = {{"autoscaling", "v1", "horizontalpodautoscalers", "autoscaling", "v2"}, {"events.k8s.io", "v1", "events", "", "v1"}};
+
+const Second* second(const ResourceType& type) {
+  const auto* found = std::find_if(std::begin(kSecond), std::end(kSecond), [&](const Second& s) { return s.group == type.group && s.version == type.version && s.resource == type.resource; });
+  return found == std::end(kSecond) ? nullptr : found;
 }
 
 // k8s.io/api: APILifecycleDeprecated and APILifecycleReplacement of what is served.
@@ -98,9 +104,24 @@ ResourceTable::ResourceTable() { built_ins(); }
 const ResourceTable::Types& ResourceTable::built_ins() {
   static const Types* all = [] {
     auto* out = new Types;
+    std::vector<ResourceType> seconds;
     for (const schema::KubernetesResource& r : schema::kubernetes_resources()) {
-      if (left_out(r)) continue;
       ResourceType type = built_in(r);
+      if (second(type) != nullptr) {
+        seconds.push_back(std::move(type));
+      } else {
+        (*out)[{type.group, type.resource}].push_back(std::make_shared<const ResourceType>(std::move(type)));
+      }
+    }
+    for (ResourceType& type : seconds) {
+      const Second& as = *second(type);
+      for (const ResourceTypePtr& kept : out->at({std::string(as.stored_group), type.resource})) {
+        if (kept->version != as.stored_version) continue;
+        auto storage = std::make_shared<ResourceType>(*kept);
+        if (kept->group != type.group) storage->asked_as = type.group;
+        type.stored_as = std::move(storage);
+      }
+      type.storage = false;
       (*out)[{type.group, type.resource}].push_back(std::make_shared<const ResourceType>(std::move(type)));
     }
     return out;

@@ -72,17 +72,29 @@ struct ResourceType {
   std::vector<std::string> selectable_fields;   // ".spec.color": field selectors beside metadata.name and metadata.namespace
   schema::SchemaPtr schema;                     // of the whole object; null: nothing is known of its fields
 
+  // What objects of this version are stored as; null: as this type. A built-in one has the name of the group that requests
+  // speak where it is another (events.k8s.io): some of its rules are stricter.
+  std::shared_ptr<const ResourceType> stored_as;
+  std::string asked_as;
+  // Of custom resources: which state of the schema this is. What was stored by another is pruned and defaulted as it is read.
+  uint64_t shape = 0;
+
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
   // What an answer puts before a stored object, in place of its opening brace.
   std::string prefix() const;
   // "deployments.apps", as messages name it.
-  std::string qualified() const { return group.empty() ? resource : resource + "." + group; }
+  std::string qualified() const { return named_group().empty() ? resource : resource + "." + named_group(); }
+  // As messages and details name it: events that are asked for as events.k8s.io are of that group.
+  const std::string& named_group() const { return asked_as.empty() ? group : asked_as; }
   // "Deployment.apps", as messages about invalid objects name it.
   std::string qualified_kind() const { return group.empty() ? kind : kind + "." + group; }
   std::string list_kind_or_default() const { return list_kind.empty() ? kind + "List" : list_kind; }
   std::string singular_or_default() const;
   bool serves(std::string_view verb) const;
   const Subresource* subresource(std::string_view name) const;
+  const ResourceType& storage_type() const { return stored_as ? *stored_as : *this; }
+  // What writes are judged as: built-in types as what is stored, custom resources in the version of the request.
+  const ResourceType& judged_as() const { return custom ? *this : storage_type(); }
 };
 using ResourceTypePtr = std::shared_ptr<const ResourceType>;
 

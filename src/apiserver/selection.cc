@@ -97,6 +97,14 @@ Checked<Selection::Field> Selection::field(const ResourceType& type, std::string
     if (std::find(type.selectable_fields.begin(), type.selectable_fields.end(), wanted) != type.selectable_fields.end()) return out;
     return refuse(not_selectable(type, label));
   }
+  if (type.group == "events.k8s.io") {
+    constexpr std::string_view kRegarding = "regarding.", kController = "reportingController";
+    const std::string path = label.starts_with(kRegarding) ? "involvedObject." + std::string(label.substr(kRegarding.size())) : label == kController ? "reportingComponent" : std::string(label);
+    const bool old_name = label.starts_with("involvedObject.") || label == "reportingComponent";
+    if (old_name || std::find(std::begin(kOfEvents), std::end(kOfEvents), path) == std::end(kOfEvents)) return refuse(not_selectable(type, label));
+    out.path = path;
+    return out;
+  }
   if (type.resource == "events") {
     if (label == "source") return out;
     if (std::find(std::begin(kOfEvents), std::end(kOfEvents), label) != std::end(kOfEvents)) return out;

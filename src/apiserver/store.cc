@@ -13,11 +13,11 @@ constexpr Duration kDiskTime = std::chrono::seconds(30);
 // The journal is told of what is forgotten in portions: rows go together, cheaply.
 constexpr size_t kGarbagePortion = 512;
 
-StoredPtr make_stored(json::Value object, uint64_t version, AppliedPtr applied) {
+StoredPtr make_stored(json::Value object, uint64_t version, AppliedPtr applied, uint64_t shape) {
   object["metadata"]["resourceVersion"] = std::to_string(version);
   object.make_object().erase("kind");
   object.make_object().erase("apiVersion");
-  return std::make_shared<Stored>(object.text("metadata.namespace"), object.text("metadata.name"), version, object.dump(), std::move(applied));
+  return std::make_shared<Stored>(object.text("metadata.namespace"), object.text("metadata.name"), version, object.dump(), std::move(applied), shape);
 }
 
 size_t history_bytes(const Change& change) {
@@ -33,10 +33,11 @@ StoredPtr with_version(const Stored& object, uint64_t version) {
   std::string json;
   json.reserve(object.json.size() + 8);
   json.append(object.json.substr(0, at)).append("\"").append(std::to_string(version)).append("\"").append(object.json.substr(at + old->size()));
-  return std::make_shared<Stored>(object.ns, object.name, version, json, nullptr);
+  return std::make_shared<Stored>(object.ns, object.name, version, json, nullptr, object.shape);
 }
 
-Stored::Stored(std::string_view in, std::string_view called, uint64_t v, std::string_view object, AppliedPtr by) : version(v), applied(std::move(by)) {
+Stored::Stored(std::string_view in, std::string_view called, uint64_t v, std::string_view object, AppliedPtr by, uint64_t s)
+    : version(v), applied(std::move(by)), shape(s) {
   bytes_.reserve(in.size() + 1 + called.size() + object.size());
   bytes_.append(in).append("/").append(called).append(object);
   const std::string_view all = bytes_;
@@ -91,7 +92,8 @@ std::string Store::key(std::string_view ns, std::string_view name) {
 }
 
 const Collection* Store::find(const ResourceType& type) const {
-  const auto found = collections_.find({type.group, type.resource});
+  const ResourceType& kept = type.storage_type();
+  const auto found = collections_.find({kept.group, kept.resource});
   return found == collections_.end() ? nullptr : found->second.get();
 }
 
@@ -105,7 +107,10 @@ Collection& Store::collection_of(const ResourceName& name) {
   return *out;
 }
 
-Collection& Store::collection(const ResourceType& type) { return collection_of({type.group, type.resource}); }
+Collection& Store::collection(const ResourceType& type) {
+  const ResourceType& kept = type.storage_type();
+  return collection_of({kept.group, kept.resource});
+}
 
 // Reading.
 
@@ -219,7 +224,7 @@ StoredPtr Store::put(const ResourceType& type, json::Value object, AppliedPtr ap
   Collection& to = collection(type);
   Change change;
   change.version = ++version_;
-  change.object = make_stored(std::move(object), change.version, std::move(applied));
+  change.object = make_stored(std::move(object), change.version, std::move(applied), type.stored_as ? 0 : type.shape);
   place(to, change);
   StoredPtr out = change.object;
   write(to, Revision::Type::kPut, out);
@@ -243,7 +248,7 @@ void Store::place(Collection& to, Change& change) {
 void Store::remember(const ResourceType& type, const StoredPtr& object, AppliedPtr applied) {
   Collection& in = collection(type);
   ++version_;
-  auto same = std::make_shared<Stored>(object->ns, object->name, object->version, object->json, std::move(applied));
+  auto same = std::make_shared<Stored>(object->ns, object->name, object->version, object->json, std::move(applied), object->shape);
   in.objects_.erase(in.objects_.find(object->key()));
   in.objects_.insert(same);
   write(in, Revision::Type::kRemember, std::move(same));

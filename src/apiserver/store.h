@@ -28,7 +28,7 @@ using AppliedPtr = std::shared_ptr<const Applied>;
 // An object in one of its versions; immutable, so a disk's thread may read it too.
 struct Stored {
   // `json`: an object without kind and apiVersion.
-  Stored(std::string_view ns, std::string_view name, uint64_t version, std::string_view json, AppliedPtr applied);
+  Stored(std::string_view ns, std::string_view name, uint64_t version, std::string_view json, AppliedPtr applied, uint64_t shape = 0);
   Stored(const Stored&) = delete;
   Stored& operator=(const Stored&) = delete;
 
@@ -42,6 +42,8 @@ struct Stored {
   std::string_view labels;  // raw, within json; empty where absent
   uint64_t version = 0;
   AppliedPtr applied;  // may be null
+  // ResourceType::shape of the schema by which it was pruned and defaulted; 0: nobody knows (it comes from a disk).
+  uint64_t shape = 0;
 
   // As Store::key().
   std::string_view key() const { return std::string_view(bytes_).substr(0, ns.size() + 1 + name.size()); }

@@ -25,6 +25,11 @@ using schema::FieldErrors;
 // What clients cannot set.
 constexpr std::string_view kSystemFields[] = {"uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace", "name"};
 
+// Built-in types whose metadata a write of their status does not touch (metav1.ResetObjectMetaForStatus and the like).
+constexpr std::string_view kStatusAlone[] = {"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io", "flowschemas.flowcontrol.apiserver.k8s.io",
+                                             "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", "servicecidrs.networking.k8s.io", "resourceclaims.resource.k8s.io",
+                                             "volumeattachments.storage.k8s.io", "validatingadmissionpolicies.admissionregistration.k8s.io"};
+
 void copy_member(Value& to, const Value& from, std::string_view key) {
   if (const Value* value = from.find(key)) {
     to[key] = *value;
@@ -101,7 +106,8 @@ std::string decode_built_in(const ResourceType& type, Value& object, std::string
     strict = schema::strict_errors(body, type.schema.get());
   }
   schema::fill_defaults(*type.schema, object);
-  is_crd(type) ? default_crd(object) : default_built_in(type, object);
+  // What is stored in another version has its defaults there.
+  if (!type.stored_as) is_crd(type) ? default_crd(object) : default_built_in(type, object);
   schema::normalise(*type.schema, object);
   return problem;
 }
@@ -207,10 +213,13 @@ Value merged_parts(const ResourceType& type, Operation operation, Value object, 
     Value next = old;
     copy_member(next, object, "status");
     if (type.custom || type.schema == nullptr) return next;
-    // Of built-in types metadata may change along, but for labels and what the system keeps.
+    // Of most built-in types metadata may change along, but for what the system keeps.
+    const std::string name = type.qualified();
+    if (std::find(std::begin(kStatusAlone), std::end(kStatusAlone), name) != std::end(kStatusAlone)) return next;
     Value metadata = object["metadata"];
     for (const std::string_view field : kSystemFields) copy_member(metadata, *old.find("metadata"), field);
-    for (const char* field : {"labels", "ownerReferences", "finalizers"}) copy_member(metadata, *old.find("metadata"), field);
+    if (name == "deployments.apps") copy_member(metadata, *old.find("metadata"), "labels");
+    if (name == "pods") copy_member(metadata, *old.find("metadata"), "ownerReferences");
     next["metadata"] = std::move(metadata);
     return next;
   }
@@ -274,7 +283,7 @@ Checked<Prepared> prepare(const ResourceType& type, Operation operation, Value o
   if (old == nullptr && type.has_status) next.object()->erase("status");
   if (operation != Operation::kUpdateStatus && built_in) is_crd(type) ? prepare_crd(next, old) : prepare_built_in(type, next, old);
   set_generation(type, operation, next, old);
-  if (operation == Operation::kUpdate || operation == Operation::kCreate) validate_object_meta(type, next, old, errors);
+  if (operation != Operation::kUpdateStatus || built_in) validate_object_meta(type, next, old, errors);
   if (operation != Operation::kUpdateStatus && is_crd(type)) validate_crd(next, old, errors);
   if (operation != Operation::kUpdateStatus && built_in && !is_crd(type)) validate_built_in(type, next, old, errors);
   if (type.custom && type.schema != nullptr) validate_custom(type, operation, next, old, errors);

@@ -15,11 +15,12 @@ namespace {
 // A client that takes nothing for so long is gone.
 constexpr Duration kSendTime = std::chrono::minutes(1);
 
-void frame(std::string_view type, std::string_view json, Presenter& presenter, std::string& out) {
+template <class Object>
+void frame(std::string_view type, const Object& object, Presenter& presenter, std::string& out) {
   out += "{\"type\":\"";
   out += type;
   out += "\",\"object\":";
-  presenter.object(json, out);
+  presenter.object(object, out);
   out += "}\n";
 }
 
@@ -74,7 +75,9 @@ Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, ga
   Watch watch(exchange, type, std::move(as), *std::move(selection), store_.collection(*type), loop_.wall_now());
   watch.incarnation = watch.collection.incarnation();
   watch.bookmarks = bookmarks;
-  watch.ends_initial = initial_asked && bookmarks;
+  // SetListOptionsDefaults: who watches from anywhere asks for initial events, and with bookmarks for their end.
+  const bool from_anywhere = *version == 0 && request.option("sendInitialEvents").empty() && request.option("resourceVersionMatch").empty();
+  watch.ends_initial = (initial_asked || from_anywhere) && bookmarks;
   watch.fault = fault;
   if (initial_asked || (*version == 0 && request.option("sendInitialEvents") != "false")) {
     watch.initial = store_.list(*type, watch.selection.ns());
@@ -113,7 +116,7 @@ bool WatchHub::take(Watch& watch, std::string& out) const {
   }
   while (watch.sent_initial < watch.initial.size() && out.size() < options_.batch_bytes) {
     const StoredPtr object = std::move(watch.initial[watch.sent_initial++]);
-    if (watch.selection.matches(*object)) frame("ADDED", object->json, watch.presenter, out);
+    if (watch.selection.matches(*object)) frame("ADDED", *object, watch.presenter, out);
   }
   if (watch.sent_initial < watch.initial.size()) return true;
   watch.initial.clear();
@@ -130,11 +133,11 @@ bool WatchHub::take(Watch& watch, std::string& out) const {
     const bool was = change.before && watch.selection.matches(*change.before);
     const bool is = change.type != ChangeType::kDeleted && watch.selection.matches(*change.object);
     if (is) {
-      frame(was ? "MODIFIED" : "ADDED", change.object->json, watch.presenter, out);
+      frame(was ? "MODIFIED" : "ADDED", *change.object, watch.presenter, out);
     } else if (was) {
       // What leaves a selection is told as it was when it last belonged to it, in the version of its leaving.
       const StoredPtr left = change.type == ChangeType::kDeleted ? change.object : with_version(*change.before, change.version);
-      frame("DELETED", left->json, watch.presenter, out);
+      frame("DELETED", *left, watch.presenter, out);
     }
   }
   return true;
@@ -157,7 +160,9 @@ MonoTime WatchHub::wake_at(const Watch& watch) const {
 }
 
 Task<void> WatchHub::run(Watch& watch) {
-  watch.exchange.start(head_of(Answer(200, ""), watch.exchange.request(), loop_.random()));
+  Answer begun(200, "");
+  if (watch.type->deprecated) begun.warnings.push_back(watch.type->deprecation_warning);
+  watch.exchange.start(head_of(begun, watch.exchange.request(), loop_.random()));
   const Status durable = co_await store_.durable(watch.initial_version);
   if (!durable) co_return;  // reset: the client comes again
   TaskScope scope(loop_);
