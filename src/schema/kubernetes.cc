@@ -78,12 +78,21 @@ class Reader {
                                 {"time", Type::kString, Form::kTime},        {"microtime", Type::kString, Form::kMicroTime},
                                 {"duration", Type::kString, Form::kDuration}, {"quantity", Type::kAny, Form::kQuantity},
                                 {"intstr", Type::kAny, Form::kIntOrString},  {"raw", Type::kAny, Form::kPlain},
-                                {"any", Type::kAny, Form::kPlain}};
+                                {"any", Type::kAny, Form::kPlain},           {"props[]", Type::kAny, Form::kPlain},
+                                {"props|b", Type::kAny, Form::kPlain},       {"props|s", Type::kAny, Form::kPlain},
+                                {"empty", Type::kAny, Form::kPlain}};
     const auto* found = std::find_if(std::begin(kLeaves), std::end(kLeaves), [&](const Leaf& l) { return l.word == word; });
     GS_CHECK(found != std::end(kLeaves));
     out->type = found->type;
     out->form = found->form;
-    out->preserve_unknown = word == "raw" || word == "any";
+    out->preserve_unknown = found->type == Type::kAny && found->form == Form::kPlain;
+    if (out->preserve_unknown) {
+      out->message = word == "props[]"   ? MessageForm::kPropsOrArray
+                     : word == "props|b" ? MessageForm::kPropsOrBool
+                     : word == "props|s" ? MessageForm::kPropsOrStrings
+                     : word == "empty"   ? MessageForm::kEmpty
+                                         : MessageForm::kJson;
+    }
     return out;
   }
 
@@ -109,7 +118,13 @@ class Reader {
     return out;
   }
 
+  static void number(std::string_view text, Property& property) {
+    size_t depth = 0;
+    for (const std::string_view part : split(text, '.')) property.numbers.at(depth++) = static_cast<uint8_t>(*parse_uint(part));
+  }
+
   void option(std::string_view word, Property& property, Schema& place) {
+    if (word[0] == '#') return number(word.substr(1), property);
     const size_t equal = word.find('=');
     const std::string_view key = word.substr(0, equal), value = equal == std::string_view::npos ? std::string_view() : word.substr(equal + 1);
     if (key == "!") property.required = true;
@@ -185,6 +200,27 @@ const std::vector<KubernetesResource>& kubernetes_resources() { return kubernete
 SchemaPtr kubernetes_schema(std::string_view name) {
   const auto found = kubernetes().by_name.find(name);
   return found == kubernetes().by_name.end() ? nullptr : SchemaPtr(kubernetes().arena, found->second);
+}
+
+SchemaPtr kubernetes_kind(std::string_view api_version, std::string_view kind) {
+  // Every group has its own; they are one type.
+  if (kind == "DeleteOptions") return kubernetes_schema("meta.v1.DeleteOptions");
+  if (api_version == "v1" && kind == "Status") return kubernetes_schema("meta.v1.Status");
+  const size_t slash = api_version.find('/');
+  const std::string_view group = slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
+  const std::string_view version = api_version.substr(slash + 1);
+  for (const KubernetesResource& r : kubernetes().resources) {
+    if (r.kind == kind && r.group == group && r.version == version) return r.schema;
+  }
+  // Bodies of subresources alone.
+  if (api_version == "autoscaling/v1" && kind == "Scale") return kubernetes_schema("autoscaling.v1.Scale");
+  if (api_version == "policy/v1" && kind == "Eviction") return kubernetes_schema("policy.v1.Eviction");
+  if (api_version == "authentication.k8s.io/v1" && kind == "TokenRequest") return kubernetes_schema("authentication.v1.TokenRequest");
+  return nullptr;
+}
+
+void for_each_kubernetes_struct(const std::function<void(const Schema&)>& each) {
+  for (const auto& [name, schema] : kubernetes().by_name) each(*schema);
 }
 
 }  // namespace gs::schema

@@ -1,6 +1,7 @@
 // The types of Kubernetes that every server serves, read once from a table in the binary; shared by all loops.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,5 +37,8 @@ struct KubernetesResource {
 const std::vector<KubernetesResource>& kubernetes_resources();
 // "meta.v1.ObjectMeta", "autoscaling.v1.Scale"; null where no served type needs it.
 SchemaPtr kubernetes_schema(std::string_view name);
+// What objects of this kind are, of resources, of their subresources and of options; null where there is none.
+SchemaPtr kubernetes_kind(std::string_view api_version, std::string_view kind);
+void for_each_kubernetes_struct(const std::function<void(const Schema&)>& each);
 
 }  // namespace gs::schema

@@ -2,6 +2,7 @@
 // all it refers to live in one arena and are immutable; a SchemaPtr keeps the arena. Shared by loops.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -22,6 +23,8 @@ namespace gs::schema {
 enum class Type : uint8_t { kAny, kObject, kArray, kString, kInteger, kNumber, kBoolean };
 // Types of Kubernetes with a form of their own in JSON.
 enum class Form : uint8_t { kPlain, kInt32, kInt64, kIntOrString, kQuantity, kTime, kMicroTime, kDuration, kBytes };
+// What has no form in JSON but a message of its own in protobuf: JSON as bytes, a struct without fields, apiextensions' alternatives.
+enum class MessageForm : uint8_t { kNone, kJson, kEmpty, kPropsOrArray, kPropsOrBool, kPropsOrStrings };
 enum class ListType : uint8_t { kAtomic, kSet, kMap };
 
 struct Schema;
@@ -41,6 +44,8 @@ struct Property {
   bool pointer = false;     // nothing and zero are two things
   bool omit_empty = false;  // zero is not written
   bool omit_zero = false;   // the same for structs and times
+  // In protobuf: the numbers of the embedded structs that it stands in, then its own; zeros behind.
+  std::array<uint8_t, 4> numbers{};
   std::string_view go_type;         // of a named scalar: "v1.Protocol"
   std::string_view patch_strategy;  // "merge", "retainKeys", "merge,retainKeys", or empty
   std::string_view merge_key;
@@ -62,6 +67,7 @@ struct Rules {
 struct Schema {
   Type type = Type::kAny;
   Form form = Form::kPlain;
+  MessageForm message = MessageForm::kNone;
   ListType list_type = ListType::kAtomic;
   bool list_type_given = false;
   bool atomic_map = false;  // x-kubernetes-map-type: atomic

@@ -27,9 +27,9 @@ SPECIAL = {
     "io.k8s.apimachinery.pkg.runtime.RawExtension": "raw",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": "raw",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON": "any",
-    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": "any",
-    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": "any",
-    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "any",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": "props[]",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": "props|b",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "props|s",
 }
 SCALARS = {("string", None): "s", ("string", "byte"): "bytes", ("string", "date-time"): "time", ("integer", "int32"): "i32",
            ("integer", "int64"): "i64", ("integer", None): "i64", ("boolean", None): "b", ("number", "double"): "f", ("number", None): "f"}
@@ -95,7 +95,8 @@ class Generator:
                 return SPECIAL[name]
             target = self.definitions[name]
             if "properties" not in target:
-                return self.type_of(target)
+                word = self.type_of(target)
+                return "empty" if word == "raw" else word  # a struct without fields
             if name not in self.wanted:
                 self.wanted.append(name)
             return "@" + short(name)
@@ -113,6 +114,10 @@ class Generator:
         if required:
             options.append("!")
         if go:
+            if go.numbers:
+                if max(go.numbers) > 255 or len(go.numbers) > 4:
+                    raise ValueError(f"{name}: protobuf numbers {go.numbers} do not fit src/schema/schema.h")
+                options.append("#" + ".".join(map(str, go.numbers)))
             if go.pointer:
                 options.append("p")
             if go.omit_empty:
@@ -176,7 +181,7 @@ class Generator:
                 lines += sorted(subresources.get(r["name"], []))
         # Bodies of subresources and options.
         for kind in (("autoscaling", "v1", "Scale"), ("policy", "v1", "Eviction"), ("authentication.k8s.io", "v1", "TokenRequest"),
-                     ("", "v1", "DeleteOptions")):
+                     ("", "v1", "DeleteOptions"), ("", "v1", "Status")):
             if self.by_kind[kind] not in self.wanted:
                 self.wanted.append(self.by_kind[kind])
         return lines

@@ -1,16 +1,19 @@
 """Reads Go's struct declarations of Kubernetes' API types: which fields are pointers, which are left out when empty, and
 what Go calls their types. OpenAPI says none of that, and what a server answers and complains of depends on it."""
+import copy
 import os
 import re
 
+NUMBER = re.compile(r'protobuf:"(?:\w+,)?(\d+)')
 STRUCT = re.compile(r"^type (\w+) struct \{$")
 FIELD = re.compile(r"^\s+(?:(\w+)\s+)?([\w.*\[\]]+)\s+`.*?json:\"([^\"]*)\".*`")
 NAMED = re.compile(r"^type (\w+) (\[\]\w+|map\[\w+\][\w.]+|string|int32|int64|int|bool)$")
 
 
 class Field:
-    def __init__(self, name, go_type, options):
+    def __init__(self, name, go_type, options, numbers):
         self.name = name
+        self.numbers = numbers  # of the field in protobuf, behind those of the messages that stand for embedded structs
         self.pointer = go_type.startswith("*")
         self.go_type = go_type.lstrip("*")
         self.omit_empty = "omitempty" in options
@@ -58,7 +61,8 @@ class Packages:
                 elif match := FIELD.match(line):
                     name, *options = match[3].split(",")
                     if name != "-":
-                        current.append(Field(name, match[2], options))
+                        number = NUMBER.search(line)
+                        current.append(Field(name, match[2], options, [int(number[1])] if number else []))
 
     def fields(self, package, struct):
         structs, _ = self._load(package)
@@ -67,7 +71,11 @@ class Packages:
             if field.name:
                 out[field.name] = field
             elif "." not in field.go_type:  # embedded, of the same package
-                out.update(self.fields(package, field.go_type))
+                for inner in self.fields(package, field.go_type).values():
+                    # JSON knows no embedding; in protobuf it is a message of its own, or is not there (TypeMeta).
+                    nested = copy.copy(inner)
+                    nested.numbers = field.numbers + inner.numbers if field.numbers else []
+                    out[nested.name] = nested
         return out
 
     def underlying(self, package, go_type):
