@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apiserver/protobuf.h"
 #include "base/strings.h"
 #include "json/writer.h"
 
@@ -159,6 +160,12 @@ Answer Lister::list(const ResourceType& type, const gateway::RestRequest& reques
     objects->resize(limit);
   }
   Answer answer(200, "");
+  if (as.protobuf) {
+    // In one part: its length stands at its beginning.
+    answer.body = protobuf_list(type, as, presenter, meta, *objects);
+    answer.content_type = kProtobuf;
+    return answer;
+  }
   presenter.begin_list(meta, answer.body);
   auto items = std::make_shared<Items>(std::move(presenter), *std::move(objects));
   // A short one is whole, with its length.

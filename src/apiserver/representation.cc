@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "apiserver/protobuf.h"
 #include "apiserver/version_view.h"
 #include "base/strings.h"
 #include "json/scan.h"
@@ -38,14 +39,24 @@ Clause read_clause(std::string_view text) {
   return out;
 }
 
-// nullopt: this server does not write that.
-std::optional<Representation> accepted(const Clause& clause) {
-  if (clause.type != "application/json" && clause.type != "*/*" && clause.type != "application/*") return std::nullopt;
+// The most wanted first.
+std::vector<Clause> read_clauses(const std::string* accept) {
+  std::vector<Clause> out;
+  if (accept == nullptr || accept->empty()) return out;
+  for (const std::string_view text : split(*accept, ',')) out.push_back(read_clause(text));
+  std::stable_sort(out.begin(), out.end(), [](const Clause& a, const Clause& b) { return a.quality > b.quality; });
+  return out;
+}
+
+// nullopt: this server does not write that. `custom`: of custom resources only the metadata has protobuf.
+std::optional<Representation> accepted(const Clause& clause, bool custom) {
   Representation out;
-  if (clause.as.empty() && clause.group.empty() && clause.version.empty()) return out;
+  out.protobuf = clause.type == kProtobuf;
+  if (!out.protobuf && clause.type != "application/json" && clause.type != "*/*" && clause.type != "application/*") return std::nullopt;
+  if (clause.as.empty() && clause.group.empty() && clause.version.empty()) return out.protobuf && custom ? std::nullopt : std::optional(out);
   if (clause.group != "meta.k8s.io" || (clause.version != "v1" && clause.version != "v1beta1")) return std::nullopt;
   out.version = clause.version;
-  if (clause.as == "Table") {
+  if (clause.as == "Table" && !out.protobuf) {
     out.kind = Kind::kTable;
   } else if (clause.as == "PartialObjectMetadata") {
     out.kind = Kind::kPartial;
@@ -85,17 +96,27 @@ Value printed(const ResourceType& type, const Stored& object) { return type.cust
 
 }  // namespace
 
-Checked<Representation> negotiate(const std::string* accept, const gateway::RestRequest& request) {
-  std::optional<Representation> chosen;
-  if (accept == nullptr || accept->empty()) {
-    chosen.emplace();
-  } else {
-    std::vector<Clause> clauses;
-    for (const std::string_view text : split(*accept, ',')) clauses.push_back(read_clause(text));
-    std::stable_sort(clauses.begin(), clauses.end(), [](const Clause& a, const Clause& b) { return a.quality > b.quality; });
-    for (size_t i = 0; i < clauses.size() && !chosen; ++i) chosen = accepted(clauses[i]);
+Representation negotiate_errors(const std::string* accept) {
+  Representation out;
+  for (const Clause& clause : read_clauses(accept)) {
+    const auto found = accepted(clause, false);
+    if (!found || found->kind != Kind::kObject) continue;
+    out.protobuf_errors = found->protobuf;
+    break;
   }
-  if (!chosen) return refuse(failure(406, "NotAcceptable", "only the following media types are accepted: application/json"));
+  return out;
+}
+
+Checked<Representation> negotiate(const std::string* accept, const ResourceType& type, const gateway::RestRequest& request) {
+  std::optional<Representation> chosen;
+  if (accept == nullptr || accept->empty()) chosen.emplace();
+  // The scale of a custom resource is a built-in type.
+  const bool custom = type.custom && request.subresource != "scale";
+  for (const Clause& clause : read_clauses(accept)) {
+    if (!chosen) chosen = accepted(clause, custom);
+  }
+  if (!chosen) return refuse(failure(406, "NotAcceptable", "only the following media types are accepted: application/json, application/vnd.kubernetes.protobuf"));
+  chosen->protobuf_errors = negotiate_errors(accept).protobuf_errors;
   if (chosen->kind == Kind::kTable) {
     const std::string_view include = request.option("includeObject");
     if (!include.empty() && include != "Metadata" && include != "Object" && include != "None") {
@@ -136,6 +157,8 @@ std::optional<Answer> Presenter::refuses(bool list) const {
   }
   return std::nullopt;
 }
+
+std::string Presenter::watch_type() const { return std::string(as_.protobuf ? kProtobufWatch : "application/json"); }
 
 void Presenter::partial(std::string_view json, std::string& out) const {
   out += R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/)";

@@ -22,10 +22,14 @@ struct Representation {
   Kind kind = Kind::kObject;
   Include include = Include::kMetadata;
   std::string version = "v1";  // of meta.k8s.io
+  bool protobuf = false;
+  bool protobuf_errors = false;  // errors are never converted: they go by the first clause without `as`
 };
 
 // 406 where the client takes nothing that there is, 400 for a bad includeObject. `accept` may be null.
-Checked<Representation> negotiate(const std::string* accept, const gateway::RestRequest& request);
+Checked<Representation> negotiate(const std::string* accept, const ResourceType& type, const gateway::RestRequest& request);
+// How errors are answered before it is known what the request is about.
+Representation negotiate_errors(const std::string* accept);
 
 struct ListMeta {
   uint64_t version = 0;
@@ -51,6 +55,9 @@ class Presenter {
   void item(const Stored& item, std::string& out) const;
   static void end_list(std::string& out) { out += "]}"; }
   bool plain() const { return as_.kind == Representation::Kind::kObject; }
+  // What is written here is JSON all the same, and made protobuf of where it is sent.
+  bool protobuf() const { return as_.protobuf; }
+  std::string watch_type() const;
   // Ages count to this time.
   void set_now(WallTime now) { now_ = now; }
 

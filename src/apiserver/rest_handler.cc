@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "apiserver/discovery.h"
+#include "apiserver/protobuf.h"
 #include "apiserver/request_reader.h"
 #include "apiserver/respond.h"
 #include "apiserver/reviews.h"
@@ -43,11 +44,21 @@ Answer unsupported_media_type(std::string_view accepted) {
 
 std::string_view media_type(std::string_view content_type) { return trim(content_type.substr(0, content_type.find(';'))); }
 
+bool is_deletion(const RestRequest& request) { return request.verb == Verb::kDelete || request.verb == Verb::kDeleteCollection; }
+
 // The body as JSON, of whatever the client sent it in.
-Checked<std::string> json_body(const RestRequest& request, std::string body, std::string_view content_type) {
+Checked<std::string> json_body(const ResourceType& resource, const RestRequest& request, std::string body, std::string_view content_type) {
   const std::string_view type = media_type(content_type);
-  if (request.verb == Verb::kPatch || body.empty() || type.empty() || type == "application/json") return body;
-  if (type != "application/yaml") return refuse(unsupported_media_type("application/json, application/yaml"));
+  if (request.verb == Verb::kPatch || type.empty() || type == "application/json") return body;
+  const bool needed = request.verb == Verb::kCreate || request.verb == Verb::kUpdate;
+  if (!needed && !is_deletion(request)) return body;
+  if (body.empty() && (type != kProtobuf || !needed)) return body;
+  // A custom resource has no protobuf; the options of its deletion and its scale do.
+  const bool custom = resource.custom && !is_deletion(request) && request.subresource != "scale";
+  if (type == kProtobuf && !custom) return protobuf_body(resource, request, body);
+  if (type != "application/yaml") {
+    return refuse(unsupported_media_type(custom ? "application/json, application/yaml" : "application/json, application/yaml, application/vnd.kubernetes.protobuf"));
+  }
   const auto documents = json::parse_yaml(body);
   if (!documents) return refuse(bad_request("error converting YAML to JSON: " + documents.error().message));
   if (documents->size() != 1) return refuse(bad_request("error converting YAML to JSON: one document is needed"));
@@ -84,24 +95,27 @@ Task<void> RestHandler::handle(net::HttpExchange& exchange) {
   const std::string_view target = http.target;
   const size_t mark = target.find('?');
   const std::string_view path = target.substr(0, mark), query = mark == std::string_view::npos ? "" : target.substr(mark + 1);
+  const std::string* accept = net::find_header(http.headers, "accept");
+  const Representation errors = negotiate_errors(accept);
+  const auto fail = [&](const Answer& answer) { respond(exchange, negotiated(answer, errors), loop_.random()); };
   const Checked<UserInfo> user = authenticate(exchange);
   if (!user) {
     ++stats_.unauthorized;
-    co_return respond(exchange, user.error(), loop_.random());
+    co_return fail(user.error());
   }
   if (!is_resource_path(path)) {
     if (const auto answer = health(path, query, store_.health())) co_return respond(exchange, *answer, loop_.random());
     if (const auto document = discovery(table_, http, path)) co_return respond(exchange, http.method == "GET" || http.method == "HEAD" ? *document : method_not_allowed(), loop_.random());
   }
   Checked<Route> found = route(http.method, target, header(http, "content-type"));
-  if (!found) co_return respond(exchange, found.error(), loop_.random());
-  Checked<Representation> as = negotiate(net::find_header(http.headers, "accept"), found->request);
-  if (!as) co_return respond(exchange, as.error(), loop_.random());
+  if (!found) co_return fail(found.error());
+  Checked<Representation> as = negotiate(accept, *found->type, found->request);
+  if (!as) co_return fail(as.error());
   const RequestFault fault = faults_->on_request(found->request);
   if (fault.delay > Duration::zero()) {
     co_await sleep_for(loop_, fault.delay);
   }
-  if (fault.status != 0) co_return respond(exchange, planned(fault), loop_.random());
+  if (fault.status != 0) co_return fail(planned(fault));
   Route taken = *std::move(found);
   taken.user = *user;
   Representation representation = *std::move(as);
@@ -163,17 +177,18 @@ Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Represen
     const WatchFault watch_fault = faults_->on_watch();
     co_return co_await watches_.serve(exchange, std::move(route.type), std::move(route.request), std::move(as), watch_fault);
   }
+  const auto fail = [&](const Answer& answer) { respond(exchange, negotiated(answer, as), loop_.random()); };
   auto body = co_await exchange.read_all(kMaxBody, saturating_add(loop_.now(), kBodyTime));
   if (!body && body.error().code == Code::kTooLarge) {
-    co_return respond(exchange, failure(413, "RequestEntityTooLarge", fmt::format("Request entity too large: limit is {}", kMaxBody)), loop_.random());
+    co_return fail(failure(413, "RequestEntityTooLarge", fmt::format("Request entity too large: limit is {}", kMaxBody)));
   }
   if (!body) co_return;  // the client is gone
   const bool write = route.request.is_write();
   if (write) {
     const Status writable = co_await store_.writable();
-    if (!writable) co_return respond(exchange, failure(500, "InternalError", writable.error().message), loop_.random());
+    if (!writable) co_return fail(failure(500, "InternalError", writable.error().message));
   }
-  const Checked<std::string> json = json_body(route.request, *std::move(body), header(exchange.request(), "content-type"));
+  const Checked<std::string> json = json_body(*route.type, route.request, *std::move(body), header(exchange.request(), "content-type"));
   Answer answer = json ? serve_now(route, as, *json, fault) : json.error();
   // Nobody is told what a crash could take back; of a read this is the state it saw.
   const Status durable = co_await store_.durable(store_.version());
@@ -190,7 +205,7 @@ Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Represen
     exchange.start(net::HttpHead(answer.status));
     co_return;
   }
-  if (!answer.more) co_return respond(exchange, answer, loop_.random());
+  if (!answer.more) co_return respond(exchange, negotiated(std::move(answer), as), loop_.random());
   co_await send_parts(exchange, std::move(answer));
 }
 
@@ -247,8 +262,8 @@ Answer RestHandler::write(const Route& route, std::string_view body) {
 Answer RestHandler::ask(std::string_view method, std::string_view target, const std::string& body, std::string_view content_type) {
   const Checked<Route> found = route(method, target, content_type);
   if (!found) return found.error();
-  const Checked<Representation> as = negotiate(nullptr, found->request);
-  const Checked<std::string> json = json_body(found->request, body, content_type);
+  const Checked<Representation> as = negotiate(nullptr, *found->type, found->request);
+  const Checked<std::string> json = json_body(*found->type, found->request, body, content_type);
   if (!json) return json.error();
   Answer answer = serve_now(*found, *as, *json, {});
   while (answer.more) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "apiserver/protobuf.h"
 #include "apiserver/respond.h"
 #include "runtime/task_scope.h"
 
@@ -17,6 +18,11 @@ constexpr Duration kSendTime = std::chrono::minutes(1);
 
 template <class Object>
 void frame(std::string_view type, const Object& object, Presenter& presenter, std::string& out) {
+  if (presenter.protobuf()) {
+    std::string json;
+    presenter.object(object, json);
+    return protobuf_event(type, json, out);
+  }
   out += "{\"type\":\"";
   out += type;
   out += "\",\"object\":";
@@ -24,11 +30,11 @@ void frame(std::string_view type, const Object& object, Presenter& presenter, st
   out += "}\n";
 }
 
-void frame(std::string_view type, std::string_view object, std::string& out) {
-  out += "{\"type\":\"";
-  out += type;
-  out += "\",\"object\":";
-  out += object;
+// A Status is no object of the type.
+void error_frame(const Answer& status, const Presenter& presenter, std::string& out) {
+  if (presenter.protobuf()) return protobuf_event("ERROR", status.body, out);
+  out += "{\"type\":\"ERROR\",\"object\":";
+  out += status.body;
   out += "}\n";
 }
 
@@ -62,7 +68,7 @@ struct WatchHub::Watch {
 
 // Where to start: from a version, or with the present state first.
 Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, gateway::RestRequest request, Representation as, WatchFault fault) {
-  const auto answer = [&](const Answer& a) { respond(exchange, a, loop_.random()); };
+  const auto answer = [&](const Answer& a) { respond(exchange, negotiated(a, as), loop_.random()); };
   Checked<Selection> selection = Selection::from(*type, request);
   if (!selection) co_return answer(selection.error());
   const bool initial_asked = request.option("sendInitialEvents") == "true";
@@ -88,9 +94,9 @@ Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, ga
     net::HttpHead head(200);
     if (!from) {
       // As the watch cache does it: 200, then an ERROR event.
-      head.headers.emplace_back("content-type", "application/json");
+      head.headers.emplace_back("content-type", watch.presenter.watch_type());
       std::string out;
-      frame("ERROR", expired(fmt::format("too old resource version: {} ({})", *version, store_.version())).body, out);
+      error_frame(expired(fmt::format("too old resource version: {} ({})", *version, store_.version())), watch.presenter, out);
       co_return exchange.respond(head, out);
     }
     watch.next = *from;
@@ -161,6 +167,7 @@ MonoTime WatchHub::wake_at(const Watch& watch) const {
 
 Task<void> WatchHub::run(Watch& watch) {
   Answer begun(200, "");
+  begun.content_type = watch.presenter.watch_type();
   if (watch.type->deprecated) begun.warnings.push_back(watch.type->deprecation_warning);
   watch.exchange.start(head_of(begun, watch.exchange.request(), loop_.random()));
   const Status durable = co_await store_.durable(watch.initial_version);
@@ -182,7 +189,7 @@ Task<void> WatchHub::run(Watch& watch) {
     std::string out;
     bool over = loop_.now() >= watch.end || watch.collection.incarnation() != watch.incarnation;
     if (due(watch.fault.expire_after) || !take(watch, out)) {
-      frame("ERROR", expired("The resourceVersion for the provided watch is too old.").body, out);
+      error_frame(expired("The resourceVersion for the provided watch is too old."), watch.presenter, out);
       over = true;
     } else if (out.empty() && watch.bookmarks && loop_.now() >= watch.next_bookmark) {
       bookmark(watch, false, out);

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import yaml
-from harness.cluster import ASSETS, ROOT, not_embedded
+from harness.cluster import ASSETS, ROOT
 from harness.process import Process, eventually, free_port
 
 
@@ -47,7 +47,6 @@ def shell(clusters, run_dir):
         process.stop()
 
 
-@not_embedded("protobuf, which 'kubectl create namespace' and its like speak,")
 def test_the_readme_s_own_cluster_path_is_true(shell, clusters, run_dir):
     port, metrics = free_port(), free_port()
     told = section("README.md", "On your own cluster")
@@ -110,7 +109,6 @@ def test_the_guide_s_directory_is_accepted(clusters, plane):
     assert shown["Valid"][0] == "True" and shown["counts"]["desired"] == "1"
 
 
-@not_embedded("protobuf, which 'kubectl create namespace' and its like speak,")
 def test_the_guide_s_tenant_attaches_a_cluster(hub, clusters, run_dir):
     told = text("docs/guide/run-the-plane.md")
     commands = re.search(r"a tenant\s+does\n\n((?:    .*\n)+)", told).group(1)

@@ -92,14 +92,23 @@ TEST(JsonPathTest, LeadsToMembersIndexesAndFilteredElements) {
 
 TEST(RepresentationTest, IsChosenByAcceptAndRefusedWhereNothingFits) {
   gateway::RestRequest request;
+  ResourceType type("", "v1", "pods", "Pod", true);
   const auto kind = [&](const std::string& accept) {
-    const auto chosen = negotiate(&accept, request);
+    const auto chosen = negotiate(&accept, type, request);
     return chosen ? static_cast<int>(chosen->kind) : -chosen.error().status;
   };
   using K = Representation::Kind;
   EXPECT_EQ(kind("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"), static_cast<int>(K::kTable));
   EXPECT_EQ(kind("application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"), static_cast<int>(K::kPartial));
   EXPECT_EQ(kind("application/vnd.kubernetes.protobuf,*/*"), static_cast<int>(K::kObject));
+  const auto protobuf = [&](const std::string& accept) { return negotiate(&accept, type, request)->protobuf; };
+  EXPECT_TRUE(protobuf("application/vnd.kubernetes.protobuf,*/*"));
+  EXPECT_FALSE(protobuf("application/json,application/vnd.kubernetes.protobuf"));
+  EXPECT_TRUE(protobuf("application/json;q=0.5,application/vnd.kubernetes.protobuf;stream=watch"));
+  EXPECT_FALSE(protobuf("*/*"));
+  type.custom = true;
+  EXPECT_FALSE(protobuf("application/vnd.kubernetes.protobuf,*/*"));
+  type.custom = false;
   EXPECT_EQ(kind("application/json;q=0.1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), static_cast<int>(K::kPartialList));
   EXPECT_EQ(kind("text/html"), -406);
   EXPECT_EQ(kind("application/json;as=Table;v=v2;g=meta.k8s.io"), -406);
