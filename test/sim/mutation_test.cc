@@ -25,7 +25,7 @@ Report run_with(Mutation mutation, const PlantedBug& bug, uint64_t seed) {
 
 // A change of the plane or the server moves what a seed does: where the seed of the list no longer meets the bug, the
 // first ones are tried.
-constexpr uint64_t kLookOn = 400;
+constexpr uint64_t kLookOn = 100;
 
 class PlantedBugs : public testing::TestWithParam<PlantedBug> {
  protected:

@@ -39,7 +39,7 @@ stage_asan() { dev_build asan && run_ctest asan 'unit|sim'; }
 stage_threads() { dev_build tsan threads_tests && run_ctest tsan threads; }
 stage_fuzz() {
   dev_build fuzz && run_ctest fuzz unit || return 1
-  dev_fuzz "${FUZZ_SECONDS:-120}" "${FUZZ_RUNS:-250000}"
+  dev_fuzz "${FUZZ_SECONDS:-60}" "${FUZZ_RUNS:-100000}"
 }
 stage_lint() { if [ "${LONG:-}" = yes ]; then dev_lint --all; else dev_lint; fi; }
 # Only with --long: the simulation from fresh seeds, and programs in test/soak/*.sh, which are told how many
