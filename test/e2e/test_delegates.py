@@ -264,7 +264,6 @@ def test_floods_of_enqueues_and_calls_are_bounded(stage):
     refused = 'gulfstream_delegate_refused_enqueues_total'
     eventually(lambda: stage.plane.metric(refused) == 2_000, timeout=20, what="what is beyond 10,000 keys is refused")
     assert stage.plane.metric("gulfstream_workqueue_delayed") >= 10_000
-    assert stage.plane.metric("gulfstream_delegate_throttled_total") >= 1
     assert "a delegate enqueues too many keys that have no object" in stage.plane.log()
     assert {a.status for a in answers} == {200, 429}
     assert sum(a.status == 200 for a in answers) == 64
