@@ -7,7 +7,7 @@ namespace gs::sim {
 using std::chrono::milliseconds;
 
 DelegateHost::DelegateHost(SimWorld& world, net::SimNet& net, int number, uint64_t seed, test::DelegateOptions options)
-    : net_(net), number_(number), options_(std::move(options)), host(fmt::format("delegate-{}", number)), loop(world.add_loop()), logic(loop, seed) {
+    : net_(net), options_(std::move(options)), host(fmt::format("delegate-{}", number)), loop(world.add_loop()), logic(loop, seed) {
   net.add_host(host, fmt::format("10.0.9.{}", number + 1));
   start();
 }

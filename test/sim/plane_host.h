@@ -26,7 +26,6 @@ class DelegateHost {
 
  private:
   net::SimNet& net_;
-  int number_;
   test::DelegateOptions options_;
   int starts_ = 2;
   uint64_t reconciles_ = 0;
@@ -43,7 +42,7 @@ class DelegateHost {
 // A state file on a disk that takes its time: it answers late, and a crash loses what was not written yet.
 class SimDisk final : public store::StateStore {
  public:
-  explicit SimDisk(SimLoop& loop) : loop_(loop), memory_(false), write_(loop, [this] { memory_.store(); }), scope_(loop) { static_cast<void>(loop_); }
+  explicit SimDisk(SimLoop& loop) : loop_(loop), memory_(false), write_(loop, [this] { memory_.store(); }), scope_(loop) {}
   void begin_term(std::string now, std::string before) override;
   void mark(const store::PairName& pair, std::string_view ns, std::string_view name) override { memory_.mark(pair, ns, name); }
   void put(const std::shared_ptr<const store::PairName>& pair, store::KeyRecord record, uint32_t marks) override;
