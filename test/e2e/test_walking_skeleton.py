@@ -132,21 +132,21 @@ def test_a_killed_delegate_loses_nothing(clusters, plane):
 
 def test_a_killed_plane_and_a_killed_api_server_converge(clusters, plane, delegate):
     hurt, well = clusters[0], clusters[1]
-    plane.write("controller.yaml", controller(delegate, "chaos"))
+    plane.write("controller.yaml", controller(delegate, "outage"))
     plane.add_cluster(hurt)
     plane.add_cluster(well)
     plane.start().wait_ready()
-    hurt.apply(*[primary(f"c{i}", "chaos", a="1") for i in range(50)])
+    hurt.apply(*[primary(f"c{i}", "outage", a="1") for i in range(50)])
     plane.kill()
     plane.start().wait_ready()
     eventually(lambda: all(hurt.get(secret_path(f"c{i}")) for i in range(50)), timeout=60, what="children after the plane's death")
     hurt.apiserver.kill()
-    well.apply(primary("meanwhile", "chaos", a="1"))
+    well.apply(primary("meanwhile", "outage", a="1"))
     eventually(lambda: well.get(secret_path("meanwhile")), timeout=5, what="the other cluster's child meanwhile")
     time.sleep(3)
     hurt.start_apiserver()
     hurt.wait_ready()
-    hurt.apply(primary("afterwards", "chaos", a="1"))
+    hurt.apply(primary("afterwards", "outage", a="1"))
     eventually(lambda: hurt.get(secret_path("afterwards")), timeout=90, what="the child after the server's return")
 
 
