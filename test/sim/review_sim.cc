@@ -36,7 +36,7 @@ class Logic final : public test::DelegateServer::Logic {
     const std::string name = admit.request();
     if (++asked[name] > 2) problems.insert("asked more than twice: " + name);
     if (session.reviews() > kCredit) problems.insert(fmt::format("{} reviews at once", session.reviews()));
-    const bool forgets = !calm && random_.chance(0.2);  // its credit comes back after a while
+    const bool forgets = silent || (!calm && random_.chance(0.2));  // its credit comes back after a while
     const Duration time = random_.between(milliseconds(0), milliseconds(calm ? 50 : 2000));
     co_await sleep_for(loop_, forgets ? std::chrono::hours(1) : time);
     std::string read;
@@ -57,6 +57,7 @@ class Logic final : public test::DelegateServer::Logic {
   std::map<std::string, int> asked;
   std::set<std::string> problems;
   bool calm = false;
+  bool silent = false;  // answers nothing
 
  private:
   Loop& loop_;
@@ -213,6 +214,11 @@ Report run_reviews(uint64_t seed) {
   w.world.run_for(seconds(9));
   for (const std::string& name : w.open) w.problem(name + " never ended");
   w.open.clear();
+  // All its credit at once, and no answer.
+  w.logic.silent = true;
+  for (uint32_t i = 0; i < kCredit; ++i) w.ask(fmt::format("lost{}", i), seconds(1));
+  w.world.run_for(seconds(2));
+  w.logic.silent = false;
   // Whatever was dialled into nothing is over; credit that was forgotten is back.
   w.logic.calm = true;
   w.world.run_for(std::chrono::minutes(2));
