@@ -299,6 +299,36 @@ TEST_F(InformerTest, AServerThatIsAwayIsAskedWithBackoffAndTheCacheIsLiveAgainWh
   EXPECT_EQ(recorder.last_health, Health::kLive);
 }
 
+TEST_F(InformerTest, AWatchThatBreaksAgainAsSoonAsItIsBackIsToldEachTime) {
+  start_synced();
+  stream().fail_with(kReset);
+  world.run_for(0s);
+  EXPECT_EQ(recorder.last_health, Health::kRetrying);
+  for (int i = 0; i < 5; ++i) {
+    const int told = recorder.health_changes;
+    const size_t open = api.held.size();
+    while (api.held.size() == open) world.run_for(100ms);
+    EXPECT_EQ(recorder.last_health, Health::kLive);
+    stream().fail_with(kReset);
+    world.run_for(0s);
+    EXPECT_EQ(recorder.last_health, Health::kRetrying);
+    EXPECT_EQ(recorder.health_changes, told + 2);
+  }
+}
+
+TEST_F(InformerTest, AnotherReasonIsToldAlthoughTheHealthIsTheSame) {
+  start_synced();
+  api.answer = [](const std::string&) -> Reply { return Error(Code::kUnavailable, "connection refused"); };
+  stream().fail_with(kReset);
+  world.run_for(2s);
+  EXPECT_EQ(recorder.reason, "connection refused");
+  const int told = recorder.health_changes;
+  api.answer = [](const std::string&) -> Reply { return Error(Code::kUnauthorized, "certificate signed by unknown authority"); };
+  world.run_for(2min);
+  EXPECT_EQ(recorder.reason, "certificate signed by unknown authority");
+  EXPECT_EQ(recorder.health_changes, told + 1);
+}
+
 TEST_F(InformerTest, DialsThatTimeOutAreFailuresHoweverLongTheyTook) {
   start_synced();
   api.answer = [](const std::string&) {

@@ -80,13 +80,12 @@ std::string Reflector::target(const std::string& query) const {
   return out;
 }
 
-void Reflector::set_health(Health before) {
-  if (protocol_.health() != before) sink_.health_changed();
+void Reflector::tell_health() {
+  if (protocol_.take_health_changed()) sink_.health_changed();
 }
 
 Task<void> Reflector::run() {
   while (true) {
-    const Health before = protocol_.health();
     const Step step = protocol_.next();
     switch (step.kind) {
       case Step::Kind::kWait: {
@@ -102,7 +101,7 @@ Task<void> Reflector::run() {
         co_await watch(step);
         break;
     }
-    set_health(before);
+    tell_health();
   }
 }
 
@@ -233,9 +232,8 @@ Task<Status> Reflector::read_watch(std::string target, WatchRun& run) {
   }
   run.opened = run.last_object = loop_.now();
   if (!run.initial) {
-    const Health before = protocol_.health();
     protocol_.on_watch_opened();
-    set_health(before);
+    tell_health();
   }
   json::ValueSplitter splitter(kMaxObject);
   const json::Each on_frame = [&](std::string_view frame) { return watch_event(frame, run); };
@@ -276,10 +274,9 @@ Status Reflector::watch_event(std::string_view frame, WatchRun& run) {
     if (run.initial) {
       if (!ends_initial_events(*object) && !mutated(Mutation::kAnyBookmarkSyncs)) return ok();
       run.initial = false;
-      const Health before = protocol_.health();
       sink_.replace_finish();
       protocol_.on_watch_list_synced(version);
-      set_health(before);
+      tell_health();
     } else {
       protocol_.on_version(version);
     }

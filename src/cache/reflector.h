@@ -88,7 +88,7 @@ class Reflector {
   Task<void> watch(Step step);
   Task<Status> read_watch(std::string target, WatchRun& run);
   Status watch_event(std::string_view frame, WatchRun& run);
-  void set_health(Health before);
+  void tell_health();
   std::string target(const std::string& query) const;
 
   Loop& loop_;

@@ -68,8 +68,7 @@ void WatchProtocol::healthy() {
 }
 
 void WatchProtocol::on_watch_opened() {
-  health_ = Health::kLive;
-  reason_.clear();
+  set_health(Health::kLive, "");
   parked_ = kFirstParked;
 }
 
@@ -135,8 +134,7 @@ void WatchProtocol::on_watch_ended(const Error* error, size_t events, Duration o
 
 void WatchProtocol::failed(const Error& error, MonoTime now, Random& random) {
   if (parks(error)) {
-    health_ = error.code == Code::kNotFound ? Health::kMissing : Health::kForbidden;
-    reason_ = error.message;
+    set_health(error.code == Code::kNotFound ? Health::kMissing : Health::kForbidden, error.message);
     wait_ = random.jitter(parked_, 0.5);
     parked_ = std::min(parked_ * 2, kLastParked);
     return;
@@ -151,8 +149,13 @@ void WatchProtocol::back_off(const Error& error, MonoTime now, Random& random) {
   // The server's fixed second is grown too (kubernetes/kubernetes#79805).
   if (error.retry_after && !mutated(Mutation::kRetryAfterIgnored)) wait_ = std::max(wait_, random.jitter(*error.retry_after, 0.5));
   backoff_ = std::min(backoff_ * 2, kLastBackoff);
-  health_ = Health::kRetrying;
-  reason_ = error.message;
+  set_health(Health::kRetrying, error.message);
+}
+
+void WatchProtocol::set_health(Health health, const std::string& reason) {
+  health_changed_ |= health != health_ || reason != reason_;
+  health_ = health;
+  reason_ = reason;
 }
 
 }  // namespace gs::cache

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "runtime/random.h"
@@ -66,6 +67,8 @@ class WatchProtocol {
   Health health() const { return health_; }
   // Why health() is not kLive, for a condition.
   const std::string& reason() const { return reason_; }
+  // Whether either is another than when this was asked last.
+  bool take_health_changed() { return std::exchange(health_changed_, false); }
   const std::string& resource_version() const { return version_; }
   bool synced() const { return synced_; }
 
@@ -73,6 +76,7 @@ class WatchProtocol {
   void failed(const Error& error, MonoTime now, Random& random);
   void back_off(const Error& error, MonoTime now, Random& random);
   void healthy();
+  void set_health(Health health, const std::string& reason);
 
   bool watch_list_;           // the server speaks WatchList, as far as we know
   bool list_this_time_ = false;
@@ -85,6 +89,7 @@ class WatchProtocol {
   Duration backoff_ = kFirstBackoff;
   Duration parked_ = kFirstParked;
   MonoTime last_failure_{};
+  bool health_changed_ = false;
   Health health_ = Health::kStarting;
   std::string reason_;
 };
