@@ -1,5 +1,6 @@
 """Credentials that change, expire and fail; kubeconfigs and servers that are wrong. Meanwhile another cluster
 goes on working: nobody else notices."""
+import asyncio
 import http.server
 import json
 import os
@@ -301,7 +302,8 @@ def test_a_server_that_is_not_kubernetes_is_said_to_be_none(at_work, run_dir):
 
 
 class Http1Proxy:
-    """Ends TLS without h2 in its ALPN and passes the bytes on: an API server behind an old load balancer."""
+    """Ends TLS without h2 in its ALPN and passes the bytes on: an API server behind an old load balancer. On one loop,
+    because Python's TLS sockets may not be read and written by two threads at once."""
 
     def __init__(self, cluster, authority, directory):
         certificate, key = os.path.join(directory, "proxy.crt"), os.path.join(directory, "proxy.key")
@@ -313,40 +315,35 @@ class Http1Proxy:
         self.dialling.set_alpn_protocols(["http/1.1"])
         self.target = cluster.port
         self.connections = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.loop = asyncio.new_event_loop()
+        server = self.loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.accepting))
+        self.port = server.sockets[0].getsockname()[1]
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def stop(self):
+        def cancel():
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.call_soon(self.loop.stop)
 
-    def _serve(self, client):
-        try:
-            inner = self.accepting.wrap_socket(client, server_side=True)
-            outer = self.dialling.wrap_socket(socket.create_connection(("127.0.0.1", self.target)), server_hostname="127.0.0.1")
-        except OSError:
-            return
+        self.loop.call_soon_threadsafe(cancel)
+        self.thread.join()
+
+    async def _serve(self, from_client, to_client):
         self.connections += 1
-        threading.Thread(target=self._pump, args=(inner, outer), daemon=True).start()
-        self._pump(outer, inner)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self.target, ssl=self.dialling)
+        await asyncio.gather(self._pump(from_client, to_server), self._pump(from_server, to_client))
 
     @staticmethod
-    def _pump(source, sink):
+    async def _pump(source, sink):
         try:
-            while data := source.recv(65536):
-                sink.sendall(data)
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
         except OSError:
             pass
-        for end in (source, sink):
-            try:
-                end.close()
-            except OSError:
-                pass
+        sink.close()
 
 
 def test_a_server_that_speaks_http_1_1_only_is_served_like_any(clusters, at_work, delegate, run_dir):
@@ -358,4 +355,4 @@ def test_a_server_that_speaks_http_1_1_only_is_served_like_any(clusters, at_work
     for _ in range(3):
         assert works(clusters[1], delegate, "old")
     assert 2 <= proxy.connections <= 8, "one for each watch and some for requests"
-    proxy.listener.close()
+    proxy.stop()
