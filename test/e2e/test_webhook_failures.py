@@ -232,6 +232,7 @@ def test_without_a_fallback_the_cache_answers_the_status_is_loud_and_all_heals(h
     delegate.stop()
     assert things.spec("v2", stays, "known") == {"size": 1}, "from the cache"
     things.create(gone, "fresh", 2)
+    things.create(stays, "later", 3)
     said = things.refusal("v2", gone, "fresh")
     assert f'Webhook "{name}": its delegate {delegate.url} cannot be reached' in said, said
     assert things.spec("v1", gone, "fresh") == {"count": 2}, "as it is stored"
@@ -245,7 +246,7 @@ def test_without_a_fallback_the_cache_answers_the_status_is_loud_and_all_heals(h
     stuck = lambda: [c for c in cluster.get(f"/api/v1/namespaces/{gone}")["status"].get("conditions", []) if "cannot be reached" in c["message"]]  # noqa: E731
     eventually(stuck, what="the Namespace waits")
     delegate.start()
-    eventually(lambda: things.refusal("v2", gone, "fresh") is None, timeout=60, what="conversions work again")
+    eventually(lambda: things.refusal("v2", stays, "later") is None, timeout=60, what="conversions work again")
     eventually(lambda: cluster.get(f"/api/v1/namespaces/{gone}") is None, timeout=60, what="the Namespace goes")
     ready(hub, name)
     collect(cluster, things, stays)

@@ -1,6 +1,7 @@
 """Child processes that never outlive the test run, ended by their id only."""
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,10 +14,30 @@ def _die_with_parent():
     ctypes.CDLL("libc.so.6").prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _ports():
+    """Ports below those that outgoing connections take: one of these could have a server's port before it binds it, or
+    while it is restarted."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        ephemeral = int(f.read().split()[0])
+    first, end = 10000, ephemeral if ephemeral > 20000 else 32768
+    at = random.randrange(first, end)
+    while True:
+        yield at
+        at = at + 1 if at + 1 < end else first
+
+
+PORTS = _ports()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Never the same twice, until all have been given out."""
+    for port in PORTS:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def eventually(check, timeout=30, interval=0.1, what="condition"):
