@@ -23,6 +23,12 @@ using ByteStreamResult = Result<std::unique_ptr<ByteStream>>;
 // The most that one TLS record holds.
 constexpr size_t kRecord = 16 * 1024;
 
+// What an earlier call left behind would be taken for this one's. Emptying the queue visits all its places, and it
+// is empty nearly always.
+void clear_errors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 // Of a connection that is not open yet; lives in the frame that waits for it.
 struct Handshake {
   explicit Handshake(Loop& loop) : done(loop) {}
@@ -153,11 +159,13 @@ class TlsStream final : public ByteStream, private ByteStream::Handler, private 
     gone_ = &gone;
     char buffer[kRecord];
     while (handshake_ == nullptr && !held() && !ended_) {
-      ERR_clear_error();
+      clear_errors();
       size_t size = 0;
       if (SSL_read_ex(ssl_, buffer, sizeof buffer, &size) == 1) {
         handler_->on_data(std::string_view(buffer, size));
         if (gone) return false;
+        // Asking OpenSSL for more costs as much as a short record.
+        if (in_.empty() && SSL_has_pending(ssl_) == 0) break;
         continue;
       }
       const int why = SSL_get_error(ssl_, 0);
@@ -180,7 +188,7 @@ class TlsStream final : public ByteStream, private ByteStream::Handler, private 
     if (ended_ && !peer_finished_) return;
     std::string_view rest = plain_;
     while (!rest.empty()) {
-      ERR_clear_error();
+      clear_errors();
       size_t written = 0;
       if (SSL_write_ex(ssl_, rest.data(), std::min(rest.size(), kRecord), &written) != 1) {
         plain_ = std::string();
