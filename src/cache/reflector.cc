@@ -258,16 +258,20 @@ Task<Status> Reflector::read_watch(std::string target, WatchRun& run) {
 
 // {"type":"ADDED","object":{...}}
 Status Reflector::watch_event(std::string_view frame, WatchRun& run) {
-  const auto type = json::text_at(frame, "type");
-  const auto object = json::raw_at(frame, "object");
-  if (!type || !object) return fail(Code::kInternal, "a watch event without type or object");
-  if (*type == "ERROR") {
+  std::string type;
+  std::optional<std::string_view> object;
+  json::for_each_member(frame, [&](std::string_view key, std::string_view value) {
+    if (key == "type") type = json::text_of(value);
+    if (key == "object") object = value;
+  });
+  if (type.empty() || !object) return fail(Code::kInternal, "a watch event without type or object");
+  if (type == "ERROR") {
     GS_TRY_STATUS(json::validate(frame));
     if (mutated(Mutation::kErrorEventIgnored)) return ok();
     const auto code = parse_uint(json::text_at(*object, "code").value_or("500"));
     return fail(kube::status_error(static_cast<int>(code.value_or(500)), *object, {}, loop_.wall_now()));
   }
-  if (*type == "BOOKMARK") {
+  if (type == "BOOKMARK") {
     GS_TRY_STATUS(json::validate(frame));
     ++stats_.bookmarks;
     const std::string version = json::text_at(*object, "metadata.resourceVersion").value_or("");
@@ -282,8 +286,8 @@ Status Reflector::watch_event(std::string_view frame, WatchRun& run) {
     }
     return ok();
   }
-  const auto kind = event_type(*type);
-  if (!kind) return fail(Code::kInternal, "a watch event of the unknown type \"{}\"", truncate_utf8(*type, 32));
+  const auto kind = event_type(type);
+  if (!kind) return fail(Code::kInternal, "a watch event of the unknown type \"{}\"", truncate_utf8(type, 32));
   auto parsed = kube::Object::parse(*object, options_.parse);
   if (!parsed) {
     ++stats_.malformed;

@@ -19,8 +19,15 @@ std::optional<Owner> controller_of(const kube::Object& object) {
   std::optional<Owner> out;
   if (object.owner_references().empty()) return out;
   json::for_each_element(object.owner_references(), [&](std::string_view reference) {
-    const auto text = [&](const char* member) { return json::text_at(reference, member).value_or(""); };
-    if (text("controller") == "true") out = Owner{text("apiVersion"), text("kind"), text("name")};
+    Owner owner;
+    bool controls = false;
+    json::for_each_member(reference, [&](std::string_view member, std::string_view value) {
+      if (member == "controller") controls = value == "true";
+      if (member == "apiVersion") owner.api_version = json::text_of(value);
+      if (member == "kind") owner.kind = json::text_of(value);
+      if (member == "name") owner.name = json::text_of(value);
+    });
+    if (controls) out = std::move(owner);
   });
   return out;
 }

@@ -82,17 +82,18 @@ std::optional<Lookup> get_path(std::string_view json, std::span<const std::strin
   return out;
 }
 
-std::string Lookup::text() const {
+std::string Lookup::text() const { return text_of(raw); }
+
+std::string text_of(std::string_view raw) {
+  if (!raw.starts_with('"')) return std::string(raw);
   std::string storage;
-  return type == Type::kString ? std::string(unescape(raw, storage)) : std::string(raw);
+  return std::string(unescape(raw, storage));
 }
 
 std::optional<std::string> text_at(std::string_view json, std::string_view path) {
   const auto raw = raw_at(json, path);
   if (!raw || raw->empty() || *raw == "null") return std::nullopt;
-  if (raw->front() != '"') return std::string(*raw);
-  std::string storage;
-  return std::string(unescape(*raw, storage));
+  return text_of(*raw);
 }
 
 void for_each_member(std::string_view object, const std::function<void(std::string_view, std::string_view)>& each) {

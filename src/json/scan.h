@@ -66,6 +66,8 @@ std::optional<std::string_view> raw_at(std::string_view valid_json, std::string_
 std::optional<std::string_view> raw_at(std::string_view valid_json, std::span<const std::string_view> path);
 // The same as text: strings unescaped, numbers and booleans as they stand, null and absent nullopt.
 std::optional<std::string> text_at(std::string_view valid_json, std::string_view dotted_path);
+// A raw value as text: a string unescaped, anything else as it stands.
+std::string text_of(std::string_view raw_value);
 
 // A value with its type, where a comparison needs to know it ("5" is not 5).
 struct Lookup {

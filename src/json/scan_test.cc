@@ -135,6 +135,9 @@ TEST(Scan, LooksUpPathsLazily) {
   EXPECT_EQ(text_at(kPod, "spec.deep.none"), std::nullopt);
   EXPECT_EQ(text_at(kPod, "spec.nodeName.x"), std::nullopt);
   EXPECT_EQ(text_at(kPod, "status"), std::nullopt);
+  EXPECT_EQ(text_of(R"("a\u0062")"), "ab");
+  EXPECT_EQ(text_of("12"), "12");
+  EXPECT_EQ(text_of("{}"), "{}");
 }
 
 TEST(Scan, WalksLabelsAndArrays) {
