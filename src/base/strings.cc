@@ -107,6 +107,8 @@ std::optional<std::string> base64_decode(std::string_view text) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
+  // Nearly all that is decoded has nothing to decode.
+  if (text.find('%') == std::string_view::npos && (!plus_is_space || text.find('+') == std::string_view::npos)) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
@@ -126,6 +128,7 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
 }
 
 std::string percent_encode(std::string_view text) {
+  if (std::all_of(text.begin(), text.end(), is_unreserved)) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {

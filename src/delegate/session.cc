@@ -303,7 +303,7 @@ Task<Result<bool>> Session::read_one() {
 
 Status Session::handle(pb::DelegateMessage& message) {
   switch (message.message_case()) {
-    case pb::DelegateMessage::kCall: on_call(message.call()); break;
+    case pb::DelegateMessage::kCall: on_call(std::move(*message.mutable_call())); break;
     case pb::DelegateMessage::kResult: on_result(message.result()); break;
     case pb::DelegateMessage::kAdmitted: on_review_answer(message.admitted().id(), message); break;
     case pb::DelegateMessage::kConverted: on_review_answer(message.converted().id(), message); break;

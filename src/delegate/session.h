@@ -176,9 +176,9 @@ class Session {
   Task<void> keep_pace();
   void stop(Status status);
   Status handle(pb::DelegateMessage& message);
-  void on_call(const pb::Call& call);
+  void on_call(pb::Call call);
   Work* find_work(const pb::Call& call);
-  void on_pair_call(const pb::Call& call);
+  void on_pair_call(pb::Call call);
   void on_result(const pb::Result& result);
   void on_review_answer(uint64_t id, pb::DelegateMessage& message);
   void on_window(const pb::Window& window);

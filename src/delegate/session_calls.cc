@@ -52,21 +52,21 @@ void Session::refuse(uint64_t call, int status, std::string_view reason, const s
   static_cast<void>(send(call_result(call, status, "application/json", status_body(status, reason, message), true)));
 }
 
-void Session::on_call(const pb::Call& call) {
+void Session::on_call(pb::Call call) {
   ++stats_.calls;
   if (call.id() == 0 || calls_.contains(call.id())) {
     ++stats_.protocol_errors;
     return refuse(call.id(), 400, "BadRequest", "the call's id is 0 or already in use");
   }
-  if (call.reconcile() == 0 && call.review() == 0) return on_pair_call(call);
+  if (call.reconcile() == 0 && call.review() == 0) return on_pair_call(std::move(call));
   Work* work = find_work(call);
   if (work == nullptr) return;
   if (work->calls.size() >= kMaxCallsPerReconcile) {
     return refuse(call.id(), 429, "TooManyRequests", fmt::format("more than {} open calls of one reconcile or review", kMaxCallsPerReconcile));
   }
   work->made_calls = true;
-  auto open = std::make_shared<OpenCall>(*this, call);
-  calls_[call.id()] = open;
+  auto open = std::make_shared<OpenCall>(*this, std::move(call));
+  calls_[open->call.id()] = open;
   work->calls.spawn(serve(work->handler, std::move(open)));
 }
 
@@ -92,7 +92,7 @@ Session::Work* Session::find_work(const pb::Call& call) {
 }
 
 // A list or watch from the plane's cache: bound to the pair, not to a reconcile.
-void Session::on_pair_call(const pb::Call& call) {
+void Session::on_pair_call(pb::Call call) {
   const auto number = pair_numbers_.find(call.pair());
   if (number == pair_numbers_.end()) {
     return refuse(call.id(), 403, "Forbidden", fmt::format("pair {} is not open on this stream", call.pair()));
@@ -105,8 +105,8 @@ void Session::on_pair_call(const pb::Call& call) {
   if (handler == nullptr) {
     return refuse(call.id(), 403, "Forbidden", "calls without a reconcile or a review need delegateWatch on a resource of the Controller");
   }
-  auto open = std::make_shared<OpenCall>(*this, call);
-  calls_[call.id()] = open;
+  auto open = std::make_shared<OpenCall>(*this, std::move(call));
+  calls_[open->call.id()] = open;
   pair.calls.spawn(serve(*handler, std::move(open)));
 }
 

@@ -14,7 +14,7 @@ struct ReviewReply {
 
 // A call that is being served. Shared with its coroutine, so that a lost session leaves it whole.
 struct Session::OpenCall final : CallReply {
-  OpenCall(Session& s, const pb::Call& c) : session(&s), call(c), room(s.loop_) {}
+  OpenCall(Session& s, pb::Call c) : session(&s), call(std::move(c)), room(s.loop_) {}
   Task<Status> part(int status, std::string content_type, std::string body, bool end) override;
   void warn(std::vector<std::string> said) override { warnings = std::move(said); }
   bool wanted() const override { return session != nullptr && !forgotten; }

@@ -76,15 +76,15 @@ std::optional<Answer> Gateway::check(const Result<RestRequest>& request, const K
     refusals_.count(Refusal::kMalformed, key_text(key), call.method() + " " + call.path(), request.error().message);
     return status_answer(400, "BadRequest", request.error().message);
   }
-  const std::string what = fmt::format("{} {}", verb_name(request->verb), canonical_target(*request));
+  const auto what = [&] { return fmt::format("{} {}", verb_name(request->verb), canonical_target(*request)); };
   const Decision decision = authority_.check(*request, key);
   if (!decision.allowed && !mutated(Mutation::kRefusedForwarded)) {
-    refusals_.count(decision.only_create_missing ? Refusal::kCreate : Refusal::kNotGranted, key_text(key), what, decision.missing);
+    refusals_.count(decision.only_create_missing ? Refusal::kCreate : Refusal::kNotGranted, key_text(key), what(), decision.missing);
     return status_answer(403, "Forbidden", decision.missing);
   }
   if (request->verb == Verb::kWatch) {
     const std::string why = "a watch is not bound to a reconcile: set delegateWatch and watch for the pair, with reconcile 0";
-    refusals_.count(Refusal::kUnsupported, key_text(key), what, why);
+    refusals_.count(Refusal::kUnsupported, key_text(key), what(), why);
     return status_answer(405, "MethodNotAllowed", why);
   }
   return std::nullopt;

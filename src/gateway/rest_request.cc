@@ -62,9 +62,11 @@ bool is_version(std::string_view text) {
 // Segments of a path, decoded once; none that a second reader could read in another way.
 Result<std::vector<std::string>> segments_of(std::string_view path) {
   if (!path.starts_with('/')) return fail(Code::kInvalid, "the path must begin with /");
+  const std::vector<std::string_view> parts = split(path.substr(1), '/');
   std::vector<std::string> out;
-  for (const std::string_view raw : split(path.substr(1), '/')) {
-    const auto decoded = percent_decode(raw, false);
+  out.reserve(parts.size());
+  for (const std::string_view raw : parts) {
+    auto decoded = percent_decode(raw, false);
     if (!decoded) return fail(Code::kInvalid, "path segment \"{}\" has a malformed escape", raw);
     if (!is_path_segment_name(*decoded)) return fail(Code::kInvalid, "path segment \"{}\" is not allowed", raw);
     const bool control = std::any_of(decoded->begin(), decoded->end(), [](char c) {
@@ -72,7 +74,7 @@ Result<std::vector<std::string>> segments_of(std::string_view path) {
       return byte <= 0x20 || byte >= 0x7f || c == '?' || c == '#' || c == '\\' || c == ';';
     });
     if (control) return fail(Code::kInvalid, "path segment \"{}\" has a character that no name has", raw);
-    out.push_back(*decoded);
+    out.push_back(*std::move(decoded));
   }
   return out;
 }

@@ -313,6 +313,7 @@ Task<Status> HttpTransport::authenticate(Attempts& attempts) {
   const Request& request = attempts.request;
   net::Headers& headers = attempts.http.headers;
   headers.clear();
+  headers.reserve(4 + credential->impersonation.size() + request.headers.size());
   headers.emplace_back("user-agent", options_.user_agent);
   headers.emplace_back("accept", request.accept);
   if (!request.content_type.empty()) headers.emplace_back("content-type", request.content_type);
