@@ -18,6 +18,11 @@ std::string details_of(const ResourceType& type, std::string_view name, std::str
   return out;
 }
 
+Answer with_warnings(Answer answer, const std::vector<std::string>& warnings) {
+  answer.warnings.insert(answer.warnings.begin(), warnings.begin(), warnings.end());
+  return answer;
+}
+
 Answer failure(int code, std::string_view reason, const std::string& message, std::string_view details) {
   Answer answer;
   answer.status = code;

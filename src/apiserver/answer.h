@@ -39,6 +39,8 @@ template <class T>
 using Checked = tl::expected<T, Answer>;
 inline tl::unexpected<Answer> refuse(Answer answer) { return tl::unexpected<Answer>(std::move(answer)); }
 
+// Warnings come first, also where what follows is refused.
+Answer with_warnings(Answer answer, const std::vector<std::string>& warnings);
 // metav1.StatusDetails of an object; `extra`: more members, raw.
 std::string details_of(const ResourceType& type, std::string_view name, std::string_view extra = {});
 // A failure; `details` is raw JSON of metav1.StatusDetails, or empty.

@@ -14,6 +14,9 @@ void default_built_in(const ResourceType& type, json::Value& object);
 // PrepareForCreate and PrepareForUpdate (`old` null on create) of pkg/registry, but for generation and status.
 void prepare_built_in(const ResourceType& type, json::Value& object, const json::Value* old);
 
+// WarningsOnCreate and WarningsOnUpdate of pkg/registry: of Services.
+std::vector<std::string> warnings_of_built_in(const ResourceType& type, const json::Value& object);
+
 // pkg/apis/*/validation, but for metadata.
 void validate_built_in(const ResourceType& type, const json::Value& object, const json::Value* old, schema::FieldErrors& errors);
 

@@ -50,6 +50,11 @@ void pod_spec(const Value* spec, const std::string& path, const std::vector<std:
 // Kinds that are validated in files of their own: Deployments and the like, jobs, pods; RBAC, network policies, webhooks.
 void workloads(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors);
 void access(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors);
+void autoscaler(const Value& object, const Value* old, FieldErrors& errors);
+void ingress(const Value& object, const Value* old, FieldErrors& errors);
+void endpoint_slice(const Value& object, const Value* old, FieldErrors& errors);
+// A status that is written alone.
+void status(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors);
 void event(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors);
 
 }  // namespace gs::apiserver::checks

@@ -37,6 +37,12 @@ std::string cluster_ip(std::string_view uid) {
   return fmt::format("10.{}.{}.{}", 96 + (host >> 16), host >> 8 & 0xff, host & 0xff);
 }
 
+// Whose endpoints somebody else writes, of whatever family (pkg/registry/core/service/storage/alloc.go).
+bool has_free_families(const Value& spec) {
+  const Value* selector = spec.find("selector");
+  return spec.text("clusterIP") == "None" && (selector == nullptr || selector->object() == nullptr || selector->object()->empty());
+}
+
 void create_service(Value& object) {
   Value& spec = object["spec"];
   if (spec.text("type") == "ExternalName") return;
@@ -44,8 +50,11 @@ void create_service(Value& object) {
   if (ip.empty()) ip = cluster_ip(object.text("metadata.uid"));
   spec["clusterIP"] = ip;
   spec["clusterIPs"] = json::Array{Value(ip)};
-  if (spec.find("ipFamilies") == nullptr) spec["ipFamilies"] = json::Array{Value("IPv4")};
-  if (spec.find("ipFamilyPolicy") == nullptr) spec["ipFamilyPolicy"] = "SingleStack";
+  const bool free = has_free_families(spec);
+  if (spec.find("ipFamilyPolicy") == nullptr) spec["ipFamilyPolicy"] = free ? "RequireDualStack" : "SingleStack";
+  json::Array& families = spec["ipFamilies"].make_array();
+  if (families.empty()) families.emplace_back("IPv4");
+  if (free && families.size() == 1 && spec.text("ipFamilyPolicy") != "SingleStack") families.emplace_back(families.front() == Value("IPv4") ? "IPv6" : "IPv4");
   const std::string_view type = spec.text("type");
   if (type != "NodePort" && type != "LoadBalancer") return;
   Value* ports = spec.object()->find("ports");
@@ -112,6 +121,13 @@ void keep(Value& object, const Value& old, std::string_view path) {
   if (now == nullptr || now->is_null() || (now->string() != nullptr && now->string()->empty())) (*parent)[name] = *before;
 }
 
+// Families that nobody names are chosen again, but where somebody else writes the endpoints.
+void keep_families(Value& object, const Value& old) {
+  if (has_free_families(object["spec"])) return keep(object, old, "spec.ipFamilies");
+  json::Array& families = object["spec"]["ipFamilies"].make_array();
+  if (families.empty()) families.emplace_back("IPv4");
+}
+
 }  // namespace
 
 void prepare_built_in(const ResourceType& type, Value& object, const Value* old) {
@@ -119,7 +135,8 @@ void prepare_built_in(const ResourceType& type, Value& object, const Value* old)
   if (old != nullptr) {
     // What the server gave stays where an update does not speak of it.
     if (name == "/services" && object.text("spec.type") != "ExternalName") {
-      for (const char* path : {"spec.clusterIP", "spec.clusterIPs", "spec.ipFamilies", "spec.ipFamilyPolicy"}) keep(object, *old, path);
+      for (const char* path : {"spec.clusterIP", "spec.clusterIPs", "spec.ipFamilyPolicy"}) keep(object, *old, path);
+      keep_families(object, *old);
     }
     if (name == "/namespaces") keep(object, *old, "spec.finalizers");
     if (name == "batch/jobs") keep(object, *old, "spec.selector");
@@ -139,6 +156,7 @@ void prepare_built_in(const ResourceType& type, Value& object, const Value* old)
     admit_pod(object["spec"]);
   }
   if (name == "/persistentvolumeclaims" || name == "/persistentvolumes") object["status"]["phase"] = "Pending";
+  if (name == "/persistentvolumes") object["status"]["lastPhaseTransitionTime"] = std::string(object.text("metadata.creationTimestamp"));
   // Admission: StorageObjectInUseProtection.
   if (name == "/persistentvolumeclaims") add_finalizer(object, "kubernetes.io/pvc-protection");
   if (name == "/persistentvolumes") add_finalizer(object, "kubernetes.io/pv-protection");

@@ -115,6 +115,19 @@ void service_ports(const Value& spec, FieldErrors& errors) {
   }
 }
 
+// There is one family of addresses (pkg/registry/core/service/storage/alloc.go); told where nothing else is wrong.
+void service_families(const Value& spec, FieldErrors& errors) {
+  const Value* selector = spec.find("selector");
+  const bool free = text(spec, "clusterIP") == "None" && (selector == nullptr || selector->object() == nullptr || selector->object()->empty());
+  if (!errors.empty() || free || text(spec, "type") == "ExternalName") return;
+  const std::string policy = text(spec, "ipFamilyPolicy");
+  if (policy == "RequireDualStack") errors.push_back(invalid("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services"));
+  const json::Array& families = items(spec.find("ipFamilies"));
+  for (size_t i = 0; i < families.size(); ++i) {
+    if (!(families[i] == Value("IPv4"))) errors.push_back(invalid(index("spec.ipFamilies", i), families[i], "not configured on this cluster"));
+  }
+}
+
 void service(const Value& object, const Value* old, FieldErrors& errors) {
   static const Value none{json::Object()};
   const Value& spec = object.find("spec") != nullptr ? *object.find("spec") : none;
@@ -140,11 +153,17 @@ void service(const Value& object, const Value* old, FieldErrors& errors) {
   if (ip == "None" && (type == "NodePort" || type == "LoadBalancer")) errors.push_back(invalid("spec.clusterIPs[0]", ip, fmt::format("may not be set to 'None' for {} services", type)));
   one_of(spec, "externalTrafficPolicy", "spec", {"Cluster", "Local"}, false, errors);
   one_of(spec, "internalTrafficPolicy", "spec", {"Cluster", "Local"}, false, errors);
-  if (old == nullptr || type == "ExternalName" || text(*old, "spec.type") == "ExternalName") return;
+  if (old == nullptr || type == "ExternalName" || text(*old, "spec.type") == "ExternalName") return service_families(spec, errors);
   const std::string before = text(*old, "spec.clusterIP");
   if (!before.empty() && ip != before) {
-    errors.push_back(invalid("spec.clusterIPs[0]", spec.find("clusterIPs") != nullptr ? *spec.find("clusterIPs") : Value(ip), "may not change once set"));
+    // Normalised before: the first of the list follows the single address (pkg/registry/core/service/storage/alloc.go).
+    json::Array addresses = items(spec.find("clusterIPs"));
+    if (ip.empty()) addresses.clear();
+    else if (addresses.empty()) addresses.emplace_back(ip);
+    else addresses.front() = Value(ip);
+    errors.push_back(invalid("spec.clusterIPs[0]", Value(std::move(addresses)), "may not change once set"));
   }
+  service_families(spec, errors);
 }
 
 void namespace_finalizers(const Value& object, FieldErrors& errors) {
@@ -245,7 +264,66 @@ void claim(const Value& object, const Value* old, FieldErrors& errors) {
   if (!there(object, "spec.resources.requests.storage")) errors.push_back(required("spec.resources[storage]", ""));
 }
 
+// Of the many sources only that there is one, and no more than one.
+void volume(const Value& object, const Value* old, FieldErrors& errors) {
+  static const Value none{json::Object()};
+  const Value& spec = object.find("spec") != nullptr ? *object.find("spec") : none;
+  const json::Array& modes = items(spec.find("accessModes"));
+  if (modes.empty()) errors.push_back(required("spec.accessModes", ""));
+  const std::vector<std::string> words = {"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"};
+  for (const Value& mode : modes) {
+    const std::string word = mode.string() != nullptr ? *mode.string() : "";
+    if (std::find(words.begin(), words.end(), word) == words.end()) errors.push_back(schema::not_supported("spec.accessModes", word, words));
+  }
+  const Value* capacity = spec.find("capacity");
+  const bool some = capacity != nullptr && capacity->object() != nullptr && !capacity->object()->empty();
+  if (!some) errors.push_back(required("spec.capacity", ""));
+  if (!some || capacity->find("storage") == nullptr || capacity->object()->size() > 1) {
+    errors.push_back(schema::not_supported("spec.capacity", some ? *capacity : Value(), {"storage"}));
+  }
+  for (const json::Member& m : some ? *capacity->object() : json::Object()) {
+    if (quantity(m.second) < 0) errors.push_back(schema::raw_error(Type::kInvalid, key("spec.capacity", m.first), fmt::format("{:.0f}", quantity(m.second)), "must be a valid resource quantity"));
+    if (quantity(m.second) <= 0) errors.push_back(invalid(key("spec.capacity", m.first), quantity_text(m.second), "must be greater than zero"));
+  }
+  one_of(spec, "persistentVolumeReclaimPolicy", "spec", {"Delete", "Recycle", "Retain"}, false, errors);
+  constexpr const char* kSources[] = {"hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "flocker", "nfs", "rbd", "quobyte", "cephfs", "iscsi", "cinder", "fc", "flexVolume",
+                                      "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "scaleIO", "local", "storageos", "csi"};
+  size_t sources = 0;
+  for (const char* source : kSources) {
+    if (there(spec, source) && ++sources > 1) errors.push_back(forbidden(child("spec", source), "may not specify more than 1 volume type"));
+  }
+  if (sources == 0) errors.push_back(required("spec", "must specify a volume type"));
+  if (there(spec, "local") && !there(spec, "nodeAffinity.required")) errors.push_back(required("spec.nodeAffinity", "Local volume requires node affinity"));
+  if (const std::string name = text(spec, "storageClassName"); !name.empty()) named("spec.storageClassName", name, schema::dns1123_subdomain, errors);
+  one_of(spec, "volumeMode", "spec", {"Block", "Filesystem"}, false, errors);
+  const auto is = [](const Value& mode) { return mode == Value("ReadWriteOncePod"); };
+  if (std::any_of(modes.begin(), modes.end(), is) && !std::all_of(modes.begin(), modes.end(), is)) {
+    errors.push_back(forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes"));
+  }
+  if (old == nullptr) return;
+  const std::string mode = text(spec, "volumeMode");
+  if (mode != text(*old, "spec.volumeMode")) errors.push_back(invalid("volumeMode", mode, "field is immutable"));
+}
+
 }  // namespace
+
+// k8s.io/kubernetes/pkg/api/service/warnings.go.
+std::vector<std::string> warnings_of_built_in(const ResourceType& type, const Value& object) {
+  std::vector<std::string> out;
+  if (!type.group.empty() || type.resource != "services") return out;
+  static const Value none{json::Object()};
+  const Value& spec = object.find("spec") != nullptr ? *object.find("spec") : none;
+  const bool external = text(spec, "type") == "ExternalName", ips = !items(spec.find("externalIPs")).empty();
+  const bool headless = text(spec, "clusterIP") == "None";
+  if (headless && !text(spec, "loadBalancerIP").empty()) out.emplace_back("spec.loadBalancerIP is ignored for headless services");
+  if (headless && ips) out.emplace_back("spec.externalIPs is ignored for headless services");
+  if (headless && text(spec, "sessionAffinity") != "None") out.emplace_back("spec.SessionAffinity is ignored for headless services");
+  if (ips && !headless && !external) out.emplace_back("spec.externalIPs is deprecated and may no longer be implemented in some clusters");
+  if (external && ips) out.emplace_back("spec.externalIPs is ignored when spec.type is \"ExternalName\"");
+  if (!external && !text(spec, "externalName").empty()) out.emplace_back("spec.externalName is ignored when spec.type is not \"ExternalName\"");
+  if (text(spec, "trafficDistribution") == "PreferClose") out.emplace_back("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"");
+  return out;
+}
 
 void validate_built_in(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors) {
   const std::string& r = type.resource;
@@ -260,8 +338,15 @@ void validate_built_in(const ResourceType& type, const Value& object, const Valu
     if (r == "resourcequotas") quota(object, errors);
     if (r == "limitranges") limit_range(object, errors);
     if (r == "persistentvolumeclaims") claim(object, old, errors);
+    if (r == "persistentvolumes") volume(object, old, errors);
   } else if ((g == "apps" && r != "controllerrevisions") || g == "batch") {
     workloads(type, object, old, errors);
+  } else if (g == "autoscaling") {
+    autoscaler(object, old, errors);
+  } else if (g == "discovery.k8s.io") {
+    endpoint_slice(object, old, errors);
+  } else if (r == "ingresses") {
+    ingress(object, old, errors);
   } else if (g == "rbac.authorization.k8s.io" || g == "networking.k8s.io" || g == "admissionregistration.k8s.io") {
     access(type, object, old, errors);
   } else if (g == "coordination.k8s.io") {

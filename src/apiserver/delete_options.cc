@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "apiserver/request_reader.h"
+#include "schema/go_json.h"
 
 namespace gs::apiserver {
 namespace {
@@ -62,7 +63,7 @@ Checked<DeleteOptions> delete_options_of(const Value& value) {
 
 Checked<DeleteOptions> read_delete_options(const gateway::RestRequest& request, std::string_view body) {
   if (!body.empty()) {
-    const Result<Value> value = json::parse(body);
+    const Result<Value> value = schema::parse_as_go(body);
     if (!value || !value->is_object()) return refuse(bad_request("couldn't get version/kind; json parse error: " + (value ? "the body is no object" : value.error().message)));
     const std::string_view kind = value->text("kind");
     if (!kind.empty() && kind != "DeleteOptions") {

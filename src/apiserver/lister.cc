@@ -7,6 +7,7 @@
 #include "apiserver/protobuf.h"
 #include "base/strings.h"
 #include "json/writer.h"
+#include "schema/go_json.h"
 
 namespace gs::apiserver {
 namespace {
@@ -37,7 +38,7 @@ Checked<Continue> decode_continue(std::string_view token) {
   std::replace(text.begin(), text.end(), '_', '/');
   while (text.size() % 4 != 0) text += '=';
   const auto decoded = base64_decode(text);
-  const auto value = decoded ? json::parse(*decoded) : fail(Code::kInvalid, "illegal base64 data");
+  const auto value = decoded ? schema::parse_as_go(*decoded) : fail(Code::kInvalid, "illegal base64 data");
   if (!value || !value->is_object()) return refuse(bad_request("invalid continue token: continue key is not valid: " + (value ? "not an object" : value.error().message)));
   if (value->text("v") != "meta.k8s.io/v1") return refuse(bad_request(fmt::format("invalid continue token: continue key is not valid: server does not recognize this encoded version {}", value->text("v"))));
   const json::Value* version = value->find("rv");
@@ -55,6 +56,18 @@ Checked<Continue> decode_continue(std::string_view token) {
 std::string token_key(const Stored& object, const std::string& ns) { return ns.empty() && !object.ns.empty() ? std::string(object.key()) : std::string(object.name); }
 std::string store_key(const ResourceType& type, const std::string& after, const std::string& ns) {
   return !type.namespaced ? "/" + after : ns.empty() ? after : Store::key(ns, after);
+}
+
+// Leaves the first `limit` that match (0: all). True: there are more behind them, which may not match: a page that is full ends
+// the search (k8s.io/apiserver's cacher and etcd3 alike), so that an empty page may follow.
+bool select(std::vector<StoredPtr>& objects, const Selection& selection, uint64_t limit) {
+  size_t kept = 0, seen = 0;
+  for (; seen < objects.size() && (limit == 0 || kept < limit); ++seen) {
+    if (selection.matches(*objects[seen])) std::swap(objects[kept++], objects[seen]);
+  }
+  const bool more = seen < objects.size();
+  objects.resize(kept);
+  return more;
 }
 
 // The items of a list, on their way. What they are is fixed: objects are immutable.
@@ -153,13 +166,17 @@ Answer Lister::list(const ResourceType& type, const gateway::RestRequest& reques
   }
   ListMeta meta;
   meta.version = from->version;
-  if (!selection->plain()) std::erase_if(*objects, [&](const StoredPtr& object) { return !selection->matches(*object); });
-  if (limit > 0 && objects->size() > limit) {
+  const bool more = selection->plain() ? limit > 0 && objects->size() > limit : select(*objects, *selection, limit);
+  if (more) {
     meta.next = encode_continue(from->inconsistent ? static_cast<int64_t>(store_.version()) : static_cast<int64_t>(from->version), token_key(*(*objects)[limit - 1], selection->ns()));
     if (selection->plain()) meta.remaining = objects->size() - limit;
     objects->resize(limit);
   }
   Answer answer(200, "");
+  if (objects->empty() && !as.protobuf) {
+    presenter.empty_list(meta, answer.body);
+    return answer;
+  }
   if (as.protobuf) {
     // In one part: its length stands at its beginning.
     answer.body = protobuf_list(type, as, presenter, meta, *objects);

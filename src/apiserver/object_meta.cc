@@ -106,35 +106,92 @@ void check_owners(const Value* owners, FieldErrors& errors) {
   }
 }
 
-// `strict`: core's own rules on top of apimachinery's.
-void check_finalizers(bool strict, const Value& object, const Value* old, FieldErrors& errors) {
+bool standard_finalizer(std::string_view name) { return name == "kubernetes" || name == kOrphan || name == kForeground; }
+
+// core's validateKubeFinalizerName.
+void check_kube_finalizers(const Value& object, FieldErrors& errors) {
+  const std::vector<std::string> finalizers = strings_of(object.at("metadata.finalizers"));
+  for (size_t i = 0; i < finalizers.size(); ++i) {
+    const std::string& name = finalizers[i];
+    if (standard_finalizer(name) || name.find('/') != std::string::npos) continue;
+    errors.push_back(schema::invalid(schema::index("metadata.finalizers", i), name, "name is neither a standard finalizer name nor is it fully qualified"));
+  }
+}
+
+void check_finalizers(const Value& object, FieldErrors& errors) {
   const std::string path = "metadata.finalizers";
   const std::vector<std::string> finalizers = strings_of(object.at(path));
+  for (const std::string& name : finalizers) {
+    for (const std::string& p : schema::label_key(name)) errors.push_back(schema::invalid(path, name, p));
+  }
   const auto has = [&](std::string_view f) { return std::find(finalizers.begin(), finalizers.end(), f) != finalizers.end(); };
-  if (old == nullptr) {
-    for (size_t i = 0; i < finalizers.size(); ++i) {
-      const std::string& f = finalizers[i];
-      for (const std::string& p : schema::label_key(f)) errors.push_back(schema::invalid(path, f, p));
-      const bool standard = f == "kubernetes" || f == kOrphan || f == kForeground;
-      if (strict && !standard && f.find('/') == std::string::npos) {
-        errors.push_back(schema::invalid(schema::index(path, i), f, "name is neither a standard finalizer name nor is it fully qualified"));
-      }
-    }
-    if (has(kOrphan) && has(kForeground)) {
-      errors.push_back(schema::invalid(path, *object.at(path), fmt::format("finalizer {} and {} cannot be both set", kOrphan, kForeground)));
-    }
-    return;
+  if (has(kOrphan) && has(kForeground)) {
+    errors.push_back(schema::invalid(path, *object.at(path), fmt::format("finalizer {} and {} cannot be both set", kOrphan, kForeground)));
   }
-  if (old->text("metadata.deletionTimestamp").empty()) return;
-  const std::vector<std::string> before = strings_of(old->at(path));
-  std::vector<std::string> added;
-  for (const std::string& f : finalizers) {
-    if (std::find(before.begin(), before.end(), f) == before.end()) added.push_back(schema::quoted(f));
-  }
-  if (added.empty()) return;
-  std::sort(added.begin(), added.end());
-  errors.push_back(schema::forbidden(path, fmt::format("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", fmt::join(added, ", "))));
 }
+
+// Those that `old` does not have, by name.
+std::vector<std::string> added_finalizers(const Value& object, const Value* old) {
+  const std::vector<std::string> before = old != nullptr ? strings_of(old->at("metadata.finalizers")) : std::vector<std::string>();
+  std::vector<std::string> added;
+  for (const std::string& f : strings_of(object.at("metadata.finalizers"))) {
+    if (std::find(before.begin(), before.end(), f) == before.end()) added.push_back(f);
+  }
+  std::sort(added.begin(), added.end());
+  added.erase(std::unique(added.begin(), added.end()), added.end());
+  return added;
+}
+
+void check_new_finalizers(const Value& object, const Value& old, FieldErrors& errors) {
+  if (old.text("metadata.deletionTimestamp").empty()) return;
+  std::vector<std::string> added = added_finalizers(object, &old);
+  if (added.empty()) return;
+  for (std::string& name : added) name = schema::quoted(name);
+  errors.push_back(schema::forbidden("metadata.finalizers", fmt::format("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", fmt::join(added, ", "))));
+}
+
+void check_parts(const Value& object, FieldErrors& errors) {
+  validate_labels(object.at("metadata.labels"), "metadata.labels", errors);
+  check_annotations(object.at("metadata.annotations"), errors);
+  check_owners(object.at("metadata.ownerReferences"), errors);
+}
+
+// ValidateObjectMetaAccessor without the name, which cannot have changed.
+void accessor(const Value& object, FieldErrors& errors) {
+  check_parts(object, errors);
+  check_finalizers(object, errors);
+}
+
+void accessor_update(const Value& object, const Value& old, FieldErrors& errors) {
+  check_new_finalizers(object, old, errors);
+  for (const char* field : {"metadata.uid", "metadata.deletionTimestamp", "metadata.deletionGracePeriodSeconds"}) {
+    const Value *now = object.at(field), *before = old.at(field);
+    if ((now == nullptr) == (before == nullptr) && (now == nullptr || *now == *before)) continue;
+    errors.push_back(schema::invalid(field, now != nullptr ? *now : Value(), "field is immutable"));
+  }
+  check_parts(object, errors);
+}
+
+// Types whose validation is apimachinery's alone.
+bool plain(const ResourceType& type) {
+  constexpr std::string_view kPlain[] = {"coordination.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"};
+  return type.custom || type.schema == nullptr || std::find(std::begin(kPlain), std::end(kPlain), type.group) != std::end(kPlain);
+}
+
+template <class List>
+bool among(const List& list, const ResourceType& type) {
+  return std::find(std::begin(list), std::end(list), type.qualified()) != std::end(list);
+}
+
+// Whose Validate<Kind>Update (pkg/apis/*/validation) judges the whole object once more, as one that is created,
+constexpr std::string_view kJudgedAgain[] = {
+    "controllerrevisions.apps", "certificatesigningrequests.certificates.k8s.io", "clustertrustbundles.certificates.k8s.io", "configmaps", "endpoints", "nodes", "persistentvolumeclaims", "pods",
+    "secrets", "serviceaccounts", "ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io", "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
+    "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io", "deviceclasses.resource.k8s.io", "resourceclaims.resource.k8s.io", "volumeattributesclasses.storage.k8s.io",
+    "storageversionmigrations.storagemigration.k8s.io", "apiservices.apiregistration.k8s.io"};
+// and whose does so alone.
+constexpr std::string_view kJudgedAnew[] = {"persistentvolumes", "endpointslices.discovery.k8s.io", "flowschemas.flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+                                            "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io"};
 
 }  // namespace
 
@@ -157,16 +214,37 @@ void validate_labels(const Value* labels, const std::string& path, FieldErrors& 
 }
 
 void validate_object_meta(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors) {
-  if (old == nullptr) check_name(type, object, errors);
-  const bool built_in = !type.custom && type.schema != nullptr;
-  // Of types whose validation is apimachinery's alone.
-  constexpr std::string_view kPlain[] = {"coordination.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"};
-  const bool strict = built_in && std::find(std::begin(kPlain), std::end(kPlain), type.group) == std::end(kPlain);
-  if (old != nullptr) check_finalizers(strict, object, old, errors);
-  validate_labels(object.at("metadata.labels"), "metadata.labels", errors);
-  check_annotations(object.at("metadata.annotations"), errors);
-  check_owners(object.at("metadata.ownerReferences"), errors);
-  if (old == nullptr) check_finalizers(strict, object, old, errors);
+  if (old == nullptr) {
+    check_name(type, object, errors);
+    accessor(object, errors);
+  } else {
+    accessor_update(object, *old, errors);
+  }
+  if (!plain(type)) check_kube_finalizers(object, errors);
+}
+
+void validate_object_meta_update(const ResourceType& type, const Value& object, const Value& old, bool status, FieldErrors& errors) {
+  accessor(object, errors);
+  accessor_update(object, old, errors);
+  const bool anew = type.group == "admissionregistration.k8s.io" || among(kJudgedAnew, type);
+  const bool own = type.resource == "events";  // event_validation.cc does it where it is done
+  if (!own && (status || !anew)) validate_object_meta(type, object, &old, errors);
+  // Of volumes both pkg/registry/core/persistentvolume and ValidatePersistentVolumeUpdate do it.
+  const int again = status ? 0 : type.qualified() == "persistentvolumes" ? 2 : anew || among(kJudgedAgain, type) ? 1 : 0;
+  for (int i = 0; i < again; ++i) {
+    accessor(object, errors);
+    if (!plain(type)) check_kube_finalizers(object, errors);
+  }
+}
+
+std::vector<std::string> finalizer_warnings(const Value& object, const Value* old) {
+  std::vector<std::string> out;
+  for (const std::string& name : added_finalizers(object, old)) {
+    if (standard_finalizer(name) || name.find('/') != std::string::npos) continue;
+    const std::string_view path = name.find('.') != std::string::npos ? " including a path (/)" : "";
+    out.push_back(fmt::format("metadata.finalizers: {}: prefer a domain-qualified finalizer name{} to avoid accidental conflicts with other finalizer writers", schema::quoted(name), path));
+  }
+  return out;
 }
 
 }  // namespace gs::apiserver

@@ -183,6 +183,8 @@ std::optional<Answer> openapi(const ResourceTable& table, std::string_view path)
     writer.begin_object().key("paths").begin_object();
     for (const std::string& document : documents) writer.key(document).begin_object().key("serverRelativeURL").string(fmt::format("{}/{}", kRoot, document)).end_object();
     writer.end_object().end_object();
+    // Its handler names none, and Go's net/http takes it for text.
+    answer.content_type = "text/plain; charset=utf-8";
     return answer;
   }
   std::vector<const ResourceType*> types;

@@ -8,6 +8,7 @@
 #include "apiserver/respond.h"
 #include "apiserver/version_view.h"
 #include "base/strings.h"
+#include "schema/go_json.h"
 
 namespace gs::apiserver {
 
@@ -100,21 +101,23 @@ StoredPtr Registry::change(const ResourceType& type, const StoredPtr& current, V
 }
 
 Checked<Prepared> Registry::read(const ResourceType& type, const RestRequest& request, Result<Value> parsed, std::string_view body) const {
-  if (!parsed) {
-    return refuse(bad_request(fmt::format("the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {} ({})", type.kind,
-                                          parsed.error().message, body.substr(0, 30))));
-  }
+  if (!parsed) return refuse(unrecognized(type, parsed.error().message, body));
   const Checked<FieldValidation> validation = field_validation(type, request.option("fieldValidation"));
   if (!validation) return refuse(validation.error());
-  Checked<Prepared> out = decode(type, *std::move(parsed), body, *validation);
+  return addressed(type, request, decode(type, *std::move(parsed), body, *validation));
+}
+
+Checked<Prepared> Registry::addressed(const ResourceType& type, const RestRequest& request, Checked<Prepared> out) const {
   if (!out) return out;
+  const auto refused = [&](const std::string& why) { return refuse(with_warnings(bad_request(why), out->warnings)); };
   Value& metadata = out->object["metadata"];
   const std::string ns(metadata.text("namespace")), name(metadata.text("name"));
-  if (!request.name.empty() && name != request.name && !(name.empty() && request.patch == PatchType::kApply)) {
-    return refuse(bad_request(fmt::format("the name of the object ({}) does not match the name on the URL ({})", name, request.name)));
+  if (type.namespaced && !ns.empty() && ns != request.ns) return refused("the namespace of the provided object does not match the namespace sent on the request");
+  if (!request.name.empty() && name.empty() && request.patch != PatchType::kApply) {
+    return refused(fmt::format("the name of the object ({} based on URL) was undeterminable: name must be provided", request.name));
   }
-  if (type.namespaced && !ns.empty() && ns != request.ns) {
-    return refuse(bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+  if (!request.name.empty() && name != request.name && !name.empty()) {
+    return refused(fmt::format("the name of the object ({}) does not match the name on the URL ({})", name, request.name));
   }
   if (type.namespaced) {
     metadata["namespace"] = request.ns;
@@ -159,9 +162,10 @@ Answer Registry::generate_name(const ResourceType& type, const std::string& ns, 
 
 Answer Registry::create(const ResourceType& type, const RestRequest& request, std::string_view body) {
   if (!request.subresource.empty()) return create_subresource(type, request, body);
-  Checked<Prepared> object = read(type, request, json::parse(body), body);
+  Checked<Prepared> object = read(type, request, schema::parse_as_go(body), body);
   if (!object) return object.error();
-  return in_version(type, create_object(type.judged_as(), request, *std::move(object), nullptr));
+  const Warnings warnings = std::exchange(object->warnings, {});
+  return with_warnings(in_version(type, create_object(type.judged_as(), request, *std::move(object), nullptr)), warnings);
 }
 
 Answer Registry::create_object(const ResourceType& type, const RestRequest& request, Prepared decoded, AppliedPtr applied) {
@@ -187,12 +191,12 @@ Answer Registry::create_object(const ResourceType& type, const RestRequest& requ
   if (!prepared) return prepared.error();
   if (const StoredPtr there = store_.get(type, ns, name)) {
     const bool leaving = there->json.find("\"deletionTimestamp\"") != std::string_view::npos && deleting(there->value());
-    return leaving ? failure(409, "AlreadyExists", fmt::format("object is being deleted: {} \"{}\" already exists", type.qualified(), name), details_of(type, name)) : already_exists(type, name);
+    Answer refused = leaving ? failure(409, "AlreadyExists", fmt::format("object is being deleted: {} \"{}\" already exists", type.qualified(), name), details_of(type, name)) : already_exists(type, name);
+    return with_warnings(std::move(refused), prepared->warnings);
   }
   Answer answer(201, "");
   answer.is_object = true;
-  answer.warnings = std::move(decoded.warnings);
-  answer.warnings.insert(answer.warnings.end(), prepared->warnings.begin(), prepared->warnings.end());
+  answer.warnings = std::move(prepared->warnings);
   answer.body = request.dry_run() ? prepared->object.dump() : shown_text(type, *commit(type, nullptr, std::move(prepared->object), std::move(applied)));
   return answer;
 }
@@ -202,30 +206,39 @@ Answer Registry::update(const ResourceType& type, const RestRequest& request, st
   const StoredPtr current = find(type, request);
   if (request.subresource == "scale") {
     if (!current) return not_found(type.judged_as(), request.name);
-    const Result<Value> scale = json::parse(body);
-    return scale ? replace_scale(type, request, current, *scale) : bad_request(scale.error().message);
+    const Checked<Prepared> scale = read_scale(request, body);
+    if (!scale) return scale.error();
+    return with_warnings(replace_scale(type, request, current, scale->object), scale->warnings);
   }
-  Checked<Prepared> object = read(type, request, json::parse(body), body);
+  Checked<Prepared> object = read(type, request, schema::parse_as_go(body), body);
   if (!object) return object.error();
+  const Warnings warnings = std::exchange(object->warnings, {});
+  return with_warnings(in_version(type, update_object(type, request, current, *std::move(object))), warnings);
+}
+
+Answer Registry::update_object(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared object) {
   if (!current) {
     if (!request.subresource.empty() || !created_by_update(type.judged_as())) return not_found(type.judged_as(), request.name);
     // The uid is a precondition, which nothing meets.
-    const std::string uid(object->object.text("metadata.uid"));
+    const std::string uid(object.object.text("metadata.uid"));
     if (!uid.empty()) return wrong_uid(type.judged_as(), type.namespaced ? request.ns : "", request.name, uid, "");
-    object->object["metadata"].make_object().erase("resourceVersion");
-    return in_version(type, create_object(type.judged_as(), request, *std::move(object), nullptr));
+    object.object["metadata"].make_object().erase("resourceVersion");
+    return create_object(type.judged_as(), request, std::move(object), nullptr);
   }
-  return in_version(type, replace(type.judged_as(), request, current, *std::move(object), current->applied));
+  return replace(type.judged_as(), request, current, std::move(object), current->applied);
 }
 
 Answer Registry::replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied) {
   const Value old = shown(type, *current);
   const std::string version(wanted.object.text("metadata.resourceVersion")), uid(wanted.object.text("metadata.uid"));
   if (!version.empty() && !parse_uint(version)) return failure(500, "", fmt::format("strconv.ParseUint: parsing \"{}\": invalid syntax", version));
-  if (!uid.empty() && uid != old.text("metadata.uid")) {
-    // An update makes it a precondition, a patch does not.
-    if (request.verb == gateway::Verb::kPatch) return invalid(type, request.name, {schema::invalid("metadata.uid", uid, "field is immutable")});
+  // An update makes it a precondition, a patch does not.
+  if (!uid.empty() && uid != old.text("metadata.uid") && request.verb != gateway::Verb::kPatch) {
     return wrong_uid(type, current->ns, current->name, uid, old.text("metadata.uid"));
+  }
+  // Stricter than kube-apiserver, which forgets the uid there (customresource's statusStrategy): who reports on an object means that one.
+  if (!uid.empty() && uid != old.text("metadata.uid") && type.custom && request.subresource == "status") {
+    return invalid(type, request.name, {schema::invalid("metadata.uid", uid, "field is immutable")});
   }
   if ((version.empty() || version == "0") && !updated_unconditionally(type)) return needs_version(type, request.name);
   if (!version.empty() && version != "0" && version != old.text("metadata.resourceVersion")) return conflict(type, request.name, std::string(kModified));
@@ -241,8 +254,7 @@ Answer Registry::replace(const ResourceType& type, const RestRequest& request, c
   next["metadata"]["resourceVersion"] = old.text("metadata.resourceVersion");
   Answer answer(200, "");
   answer.is_object = true;
-  answer.warnings = std::move(wanted.warnings);
-  answer.warnings.insert(answer.warnings.end(), prepared->warnings.begin(), prepared->warnings.end());
+  answer.warnings = std::move(prepared->warnings);
   const bool same = next == old && stored_alike(type, next, *current);
   if (same || request.dry_run()) {
     // Who applied what is remembered beside the object; it makes no new version.

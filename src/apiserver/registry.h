@@ -59,6 +59,7 @@ class Registry {
  private:
   using Warnings = std::vector<std::string>;
 
+  Answer update_object(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared object);
   Answer create_object(const ResourceType& type, const RestRequest& request, Prepared object, AppliedPtr applied);
   // The one way in which an object changes. A write that changes nothing keeps the version.
   Answer replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied);
@@ -68,9 +69,13 @@ class Registry {
   Answer create_subresource(const ResourceType& type, const RestRequest& request, std::string_view body);
   Answer bind(const ResourceType& type, const StoredPtr& pod, const json::Value& binding, bool dry_run);
   Answer evict(const ResourceType& type, const RestRequest& request, const StoredPtr& pod, const json::Value& eviction);
-  Answer patch_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const json::Value& patch);
+  Checked<Prepared> read_scale(const RestRequest& request, std::string_view body) const;
+  Checked<Prepared> patched_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const json::Value& patch, PatchSource source,
+                                  FieldValidation validation) const;
   // An object of this type, for this address.
   Checked<Prepared> read(const ResourceType& type, const RestRequest& request, Result<json::Value> parsed, std::string_view body = {}) const;
+  // Name and namespace are those of the address.
+  Checked<Prepared> addressed(const ResourceType& type, const RestRequest& request, Checked<Prepared> object) const;
   // What was written, in the version of the request.
   Answer in_version(const ResourceType& type, Answer answer) const;
   // 404 or 403 where nothing may be created in the namespace; a good answer otherwise.
@@ -86,6 +91,9 @@ class Registry {
   Store& store_;
   std::vector<Follower*> followers_;
 };
+
+// A document as a patch makes it, or why it cannot.
+Checked<json::Value> apply_patch(const ResourceType& type, gateway::PatchType kind, json::Value before, const json::Value& patch);
 
 // The state of an object, asked in several places.
 bool is_namespace(const ResourceType& type);

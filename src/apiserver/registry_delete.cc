@@ -148,8 +148,10 @@ Answer Registry::remove_object(const ResourceType& type, const StoredPtr& curren
   const bool held = has_entries(object, "metadata.finalizers") || (is_namespace(type) && has_entries(object, "spec.finalizers"));
   if (!held && graceful == Graceful::kNow) {
     if (options.dry_run) return gone(object);
-    const StoredPtr last = erase(type, current);
-    return gone(shown(type, *last));
+    Value last = shown(type, *erase(type, current));
+    // A pod that was leaving is told as this deletion makes it.
+    if (pod && deleting(before)) last["metadata"]["deletionGracePeriodSeconds"] = *object.at("metadata.deletionGracePeriodSeconds");
+    return gone(last);
   }
   if (graceful == Graceful::kNow && !is_namespace(type)) mark_deleting(type, object, loop_.wall_now());
   if (is_namespace(type) && !deleting(before)) {

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
+#include "apiserver/object_meta.h"
 #include "apiserver/registry.h"
 #include "apiserver/registry_rules.h"
 #include "apiserver/table/cells.h"
@@ -11,32 +13,32 @@
 #include "json/scan.h"
 #include "json/writer.h"
 #include "kube/selector.h"
+#include "schema/go_json.h"
+#include "schema/kubernetes.h"
 
 namespace gs::apiserver {
 namespace {
 
+using gateway::PatchType;
 using json::Value;
 
 // ".spec.replicas" as at() wants it.
 std::string_view dotted(const std::string& path) { return std::string_view(path).substr(path.starts_with('.') ? 1 : 0); }
 
-Answer created(std::string body) {
-  Answer answer(200, std::move(body));
-  return answer;
+// Replicas of which nobody said how many: the smallest int32, as kube-apiserver has it.
+constexpr int64_t kUnsaid = std::numeric_limits<int32_t>::min();
+
+const ResourceType& scale_type() {
+  static const ResourceType type = [] {
+    ResourceType out("autoscaling", "v1", "scales", "Scale", true);
+    out.schema = schema::kubernetes_schema("autoscaling.v1.Scale");
+    return out;
+  }();
+  return type;
 }
 
-}  // namespace
-
 // k8s.io/kubernetes/pkg/registry/apps/deployment/storage and apiextensions-apiserver's customresource/etcd.go.
-Answer Registry::scale(const ResourceType& type, const RestRequest& request) const {
-  const StoredPtr current = find(type, request);
-  if (!current) return not_found(type, request.name);
-  const Value object = shown(type, *current);
-  const Value* wanted = object.at(dotted(type.scale.spec));
-  if (type.custom && (wanted == nullptr || !wanted->integer())) {
-    return failure(500, "InternalError", fmt::format("Internal error occurred: the spec replicas field \"{}\" does not exist", type.scale.spec));
-  }
-  const Value* actual = object.at(dotted(type.scale.status));
+std::string scale_of(const ResourceType& type, const Value& object) {
   std::string out;
   json::Writer writer(out);
   writer.begin_object().key("kind").string("Scale").key("apiVersion").string("autoscaling/v1").key("metadata").begin_object();
@@ -45,8 +47,8 @@ Answer Registry::scale(const ResourceType& type, const RestRequest& request) con
     if (!text.empty()) writer.key(field).string(text);
   }
   writer.end_object().key("spec").begin_object();
-  if (const int64_t replicas = table::integer_of(wanted); replicas != 0) writer.key("replicas").integer(replicas);
-  writer.end_object().key("status").begin_object().key("replicas").integer(table::integer_of(actual));
+  if (const int64_t replicas = table::integer_of(object.at(dotted(type.scale.spec))); replicas != 0) writer.key("replicas").integer(replicas);
+  writer.end_object().key("status").begin_object().key("replicas").integer(table::integer_of(object.at(dotted(type.scale.status))));
   std::string selector;
   if (!type.scale.selector.empty()) {
     selector = table::scalar(object.at(dotted(type.scale.selector)));
@@ -58,36 +60,67 @@ Answer Registry::scale(const ResourceType& type, const RestRequest& request) con
   }
   if (!selector.empty()) writer.key("selector").string(selector);
   writer.end_object().end_object();
-  return Answer(200, out);
+  return out;
 }
 
+}  // namespace
+
+Checked<Prepared> Registry::read_scale(const RestRequest& request, std::string_view body) const { return read(scale_type(), request, schema::parse_as_go(body), body); }
+
+Answer Registry::scale(const ResourceType& type, const RestRequest& request) const {
+  const StoredPtr current = find(type, request);
+  if (!current) return not_found(type, request.name);
+  const Value object = shown(type, *current);
+  const Value* wanted = object.at(dotted(type.scale.spec));
+  if (type.custom && (wanted == nullptr || !wanted->integer())) {
+    return failure(500, "InternalError", fmt::format("Internal error occurred: the spec replicas field \"{}\" does not exist", type.scale.spec));
+  }
+  return Answer(200, scale_of(type, object));
+}
+
+Checked<Prepared> Registry::patched_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const Value& patch, PatchSource source,
+                                          FieldValidation validation) const {
+  if (request.patch == PatchType::kApply) return refuse(failure(415, "UnsupportedMediaType", "a scale is not applied; patch or update it"));
+  const Value object = shown(type, *current);
+  Value before = *json::parse(scale_of(type, object));
+  const Value* replicas = object.at(dotted(type.scale.spec));
+  // By this number it is known that nobody said how many.
+  if (type.custom && (replicas == nullptr || !replicas->integer())) before["spec"]["replicas"] = kUnsaid;
+  Checked<Value> changed = apply_patch(scale_type(), request.patch, before, patch);
+  if (!changed) return refuse(std::move(changed).error());
+  source.object = [&] { return apply_patch(scale_type(), request.patch, before, patch)->dump(); };
+  return addressed(scale_type(), request, decode_patched(scale_type(), *std::move(changed), std::move(source), validation));
+}
+
+// The UpdatedObject of scaleUpdatedObjectInfo.
 Answer Registry::replace_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const Value& scale) {
-  const std::string_view kind = scale.text("kind"), version = scale.text("apiVersion");
-  if (!scale.is_object() || (!kind.empty() && kind != "Scale")) return bad_request(fmt::format("{} in version \"{}\" cannot be handled as a Scale", kind, version));
-  if (scale.text("metadata.name") != request.name) {
-    return bad_request(fmt::format("the name of the object ({}) does not match the name on the URL ({})", scale.text("metadata.name"), request.name));
-  }
-  const Value* replicas = scale.at("spec.replicas");
-  const auto number = replicas == nullptr ? std::optional<int64_t>(0) : replicas->integer();
-  if (!number) return bad_request("Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32");
-  if (*number < 0) {
-    ResourceType scales("autoscaling", "v1", "scales", "Scale", true);
-    return invalid(scales, request.name, {schema::invalid("spec.replicas", *number, "must be greater than or equal to 0")});
-  }
+  const int64_t replicas = table::integer_of(scale.at("spec.replicas"));
+  const std::string uid(scale.text("metadata.uid")), version(scale.text("metadata.resourceVersion"));
   Prepared wanted;
   wanted.object = shown(type, *current);
+  if (type.custom) {
+    if (replicas == kUnsaid) return bad_request(fmt::format("the spec replicas field \"{}\" cannot be empty", type.scale.spec));
+  } else {
+    schema::FieldErrors errors;
+    validate_object_meta(scale_type(), scale, nullptr, errors);
+    if (replicas < 0) errors.push_back(schema::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
+    if (!errors.empty()) return invalid(scale_type(), request.name, errors);
+    const std::string_view is = wanted.object.text("metadata.uid");
+    const ResourceType scales(type.group, type.version, type.resource + "/scale", "Scale", true);
+    if (!uid.empty() && uid != is && request.verb == gateway::Verb::kPatch) return conflict(scales, request.name, fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", uid, is));
+  }
   Value* at = &wanted.object;
   for (const std::string_view part : split(dotted(type.scale.spec), '.')) at = &(*at)[part];
-  *at = *number;
-  for (const char* field : {"resourceVersion", "uid"}) {
-    const std::string given(scale.text(std::string("metadata.") + field));
-    if (!given.empty()) wanted.object["metadata"][field] = given;
-  }
+  *at = replicas;
+  if (!version.empty()) wanted.object["metadata"]["resourceVersion"] = version;
+  if (!uid.empty() && request.verb == gateway::Verb::kUpdate) wanted.object["metadata"]["uid"] = uid;
   Answer written = replace(type, request, current, std::move(wanted), current->applied);
   if (written.status != 200) return written;
-  if (!request.dry_run()) return this->scale(type, request);
-  Value shown = scale;
-  return created(shown.dump());
+  // What was written, or would have been.
+  const Result<Value> object = json::parse(written.body);
+  if (object) written.body = scale_of(type, *object);
+  written.is_object = false;
+  return written;
 }
 
 // k8s.io/kubernetes/pkg/registry/core/namespace: finalize is the update that may touch spec.finalizers.

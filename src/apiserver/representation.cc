@@ -94,6 +94,25 @@ Value custom_cell(const std::string& type, const Value* found, WallTime now) {
 // What printers see: built-in types as they are stored, in whatever version they are asked for.
 Value printed(const ResourceType& type, const Stored& object) { return type.custom ? shown(type, object) : object.value(); }
 
+// go-restful, which stands before what Kubernetes negotiates: of custom resources it knows nothing.
+// It wants a media type by name: application/* is none of its.
+std::optional<Answer> check_produced(const std::string* accept, const ResourceType& type, const gateway::RestRequest& request) {
+  if (accept == nullptr || accept->empty() || type.custom) return std::nullopt;
+  std::vector<std::string_view> produced = {"application/json", "application/yaml", kProtobuf};
+  if (request.verb == gateway::Verb::kList || request.verb == gateway::Verb::kWatch) {
+    for (const char* stream : {"application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"}) produced.emplace_back(stream);
+  }
+  for (const std::string_view text : split(*accept, ',')) {
+    const std::string_view media = read_clause(text).type;
+    if (media == "*/*" || std::find(produced.begin(), produced.end(), media) != produced.end()) return std::nullopt;
+  }
+  return failure(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: " + join(std::vector<std::string>(produced.begin(), produced.end()), ", "), "{}");
+}
+
+Answer not_acceptable(bool custom) {
+  return failure(406, "NotAcceptable", fmt::format("only the following media types are accepted: application/json, application/yaml{}", custom ? "" : ", application/vnd.kubernetes.protobuf"));
+}
+
 }  // namespace
 
 Representation negotiate_errors(const std::string* accept) {
@@ -108,6 +127,7 @@ Representation negotiate_errors(const std::string* accept) {
 }
 
 Checked<Representation> negotiate(const std::string* accept, const ResourceType& type, const gateway::RestRequest& request) {
+  if (auto refusal = check_produced(accept, type, request)) return refuse(*std::move(refusal));
   std::optional<Representation> chosen;
   if (accept == nullptr || accept->empty()) chosen.emplace();
   // The scale of a custom resource is a built-in type.
@@ -115,7 +135,7 @@ Checked<Representation> negotiate(const std::string* accept, const ResourceType&
   for (const Clause& clause : read_clauses(accept)) {
     if (!chosen) chosen = accepted(clause, custom);
   }
-  if (!chosen) return refuse(failure(406, "NotAcceptable", "only the following media types are accepted: application/json, application/vnd.kubernetes.protobuf"));
+  if (!chosen) return refuse(not_acceptable(custom));
   chosen->protobuf_errors = negotiate_errors(accept).protobuf_errors;
   if (chosen->kind == Kind::kTable) {
     const std::string_view include = request.option("includeObject");
@@ -150,12 +170,19 @@ Presenter::Presenter(const ResourceType& type, Representation representation, Wa
 
 std::optional<Answer> Presenter::refuses(bool list) const {
   if (list && as_.kind == Kind::kPartial) {
-    return failure(406, "NotAcceptable", fmt::format("you requested PartialObjectMetadata, but the requested object is a list ({})", type_.list_kind_or_default()));
+    return failure(406, "NotAcceptable", fmt::format("you requested PartialObjectMetadata, but the requested object is a list (*{}List)", go_type()));
   }
   if (!list && as_.kind == Kind::kPartialList) {
-    return failure(406, "NotAcceptable", fmt::format("you requested PartialObjectMetadataList, but the requested object is not a list ({})", type_.kind));
+    return failure(406, "NotAcceptable", fmt::format("you requested PartialObjectMetadataList, but the requested object is not a list (*{})", go_type()));
   }
   return std::nullopt;
+}
+
+// Go's type of what is held in memory: "core.ConfigMap".
+std::string Presenter::go_type() const {
+  if (type_.custom) return "unstructured.Unstructured";
+  const ResourceType& type = type_.storage_type();
+  return fmt::format("{}.{}", type.group.empty() ? "core" : type.group.substr(0, type.group.find('.')), type.kind);
 }
 
 std::string Presenter::watch_type() const { return std::string(as_.protobuf ? kProtobufWatch : "application/json"); }
@@ -275,6 +302,15 @@ void Presenter::begin_list(const ListMeta& meta, std::string& out) {
     columns(out);
   }
   out += as_.kind == Kind::kTable ? R"(,"rows":[)" : R"(,"items":[)";
+}
+
+// rest.NewDefaultTableConvertor appends rows to none, and nil is null.
+void Presenter::empty_list(const ListMeta& meta, std::string& out) {
+  begin_list(meta, out);
+  const bool printed = printer_ != nullptr && std::string_view(printer_->columns.back().name) != "Created At";
+  if (as_.kind != Kind::kTable || type_.custom || printed) return end_list(out);
+  out.pop_back();
+  out += "null}";
 }
 
 void Presenter::list(const ListMeta& meta, const std::vector<StoredPtr>& items, std::string& out) {

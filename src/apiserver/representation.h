@@ -53,11 +53,14 @@ class Presenter {
   // The same in parts: the head, the items with commas between, the end.
   void begin_list(const ListMeta& meta, std::string& out);
   void item(const Stored& item, std::string& out) const;
+  // A whole list of nothing.
+  void empty_list(const ListMeta& meta, std::string& out);
   static void end_list(std::string& out) { out += "]}"; }
   bool plain() const { return as_.kind == Representation::Kind::kObject; }
   // What is written here is JSON all the same, and made protobuf of where it is sent.
   bool protobuf() const { return as_.protobuf; }
   std::string watch_type() const;
+  std::string go_type() const;
   // Ages count to this time.
   void set_now(WallTime now) { now_ = now; }
 

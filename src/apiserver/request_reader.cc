@@ -115,8 +115,14 @@ bool take_verb(std::string_view method, bool watch_path, std::string_view conten
 }
 
 void check_watch(const RestRequest& request, FieldErrors& errors) {
-  const std::string_view match = request.option("resourceVersionMatch");
-  const bool initial = request.options.contains("sendInitialEvents");
+  std::string_view match = request.option("resourceVersionMatch");
+  bool initial = request.options.contains("sendInitialEvents");
+  // SetListOptionsDefaults (k8s.io/apimachinery/pkg/apis/meta/internalversion): who watches from anywhere wants to begin with what there is.
+  const std::string_view version = request.option("resourceVersion");
+  if (!initial && match.empty() && (version.empty() || version == "0")) {
+    initial = true;
+    match = "NotOlderThan";
+  }
   if (initial && match != "NotOlderThan") errors.push_back(forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
   if (match.empty()) return;
   if (!initial) errors.push_back(forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));

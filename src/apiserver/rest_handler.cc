@@ -160,10 +160,9 @@ Answer RestHandler::check_served(const ResourceType& type, const RestRequest& re
   }
   if (request.verb == Verb::kPatch) {
     const bool known = request.patch != PatchType::kNone && !(type.custom && request.patch == PatchType::kStrategicMerge);
-    if (!known) {
-      return unsupported_media_type(type.custom ? "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
-                                                : "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml");
-    }
+    // Of built-in types go-restful says it, before Kubernetes looks.
+    if (!known && !type.custom) return failure(415, "UnsupportedMediaType", "415: Unsupported Media Type", "{}");
+    if (!known) return unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
   }
   std::optional<Answer> refusal;
   if (across || request.verb == Verb::kDeleteCollection) refusal = check_list_options(request);

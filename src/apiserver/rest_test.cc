@@ -77,8 +77,7 @@ TEST_F(RestTest, MediaTypesOfBodiesAreJsonAndYamlAndPatchesOfTheirKinds) {
   EXPECT_EQ(ask("POST", kMaps, "x", "text/plain").status, 415);
   EXPECT_EQ(message(), "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf");
   EXPECT_EQ(ask("PATCH", kMaps + "/yam", "{}", "application/json").status, 415);
-  EXPECT_EQ(message(), "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, "
-                       "application/strategic-merge-patch+json, application/apply-patch+yaml");
+  EXPECT_EQ(message(), "415: Unsupported Media Type");
   server.table().add(custom_resource("example.com", "v1", "things", "Thing"));
   EXPECT_EQ(ask("PATCH", "/apis/example.com/v1/namespaces/default/things/a", "{}", kStrategic).status, 415);
 }
@@ -220,9 +219,9 @@ TEST_F(RestTest, StrategicMergeKnowsKeysOrdersAndDirectives) {
   containers = object.at("spec.template.spec.containers")->array();
   ASSERT_EQ(containers->size(), 1u);
   EXPECT_EQ((*containers)[0].text("image"), "a:3");
-  ask("PATCH", kDeployments + "/d", R"({"metadata":{"finalizers":["x","y"]}})", kStrategic);
-  ask("PATCH", kDeployments + "/d", R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["x"],"$setElementOrder/finalizers":["y"]}})", kStrategic);
-  EXPECT_EQ(object.at("metadata.finalizers")->dump(), R"(["y"])");
+  ask("PATCH", kDeployments + "/d", R"({"metadata":{"finalizers":["e.com/x","e.com/y"]}})", kStrategic);
+  ask("PATCH", kDeployments + "/d", R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["e.com/x"],"$setElementOrder/finalizers":["e.com/y"]}})", kStrategic);
+  EXPECT_EQ(object.at("metadata.finalizers")->dump(), R"(["e.com/y"])");
   ask("PATCH", kDeployments + "/d", R"({"spec":{"strategy":{"$retainKeys":["type"],"type":"Recreate"}}})", kStrategic);
   EXPECT_EQ(object.at("spec.strategy")->dump(), R"({"type":"Recreate"})");
   EXPECT_EQ(ask("PATCH", kDeployments + "/d", R"({"spec":{"template":{"spec":{"containers":[{"image":"no-name"}]}}}})", kStrategic).status, 500);

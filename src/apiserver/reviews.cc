@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "apiserver/strategy.h"
+
 namespace gs::apiserver {
 namespace {
 
@@ -38,6 +40,14 @@ void token(json::Value& status, const json::Value& object, const Authenticator* 
   status["user"] = user_value(*user);
 }
 
+// pkg/apis/authorization/validation: the kind is not named.
+Answer one_of_both(const json::Value& object) {
+  ResourceType nameless;
+  nameless.group = "authorization.k8s.io";
+  const json::Value* resource = object.at("spec.resourceAttributes");
+  return invalid(nameless, "", {schema::invalid("spec.resourceAttributes", resource != nullptr ? *resource : json::Value(), "exactly one of nonResourceAttributes or resourceAttributes must be specified")});
+}
+
 }  // namespace
 
 Answer review(const ResourceType& type, json::Value object, const UserInfo& user, const Authenticator* authenticator, WallTime now) {
@@ -49,14 +59,20 @@ Answer review(const ResourceType& type, json::Value object, const UserInfo& user
   } else if (type.kind == "SelfSubjectRulesReview") {
     rules(status);
   } else if (type.kind.ends_with("SubjectAccessReview")) {
+    // Whoever is authenticated may do everything: this server has no authorization.
+    const auto given = [&](const char* path) { return object.at(path) != nullptr && !object.at(path)->is_null(); };
+    if (given("spec.resourceAttributes") == given("spec.nonResourceAttributes")) return one_of_both(object);
     status["allowed"] = true;
-    status["reason"] = "whoever is authenticated may do everything: this server has no authorization";
   } else {
     return failure(501, "NotImplemented", fmt::format("{} is not served by this server", type.qualified()));
   }
   object["kind"] = type.kind;
   object["apiVersion"] = type.api_version();
-  object["metadata"]["creationTimestamp"] = format_rfc3339(now);
+  // Reviews of what one may do are answered as they came.
+  const bool dated = type.kind == "SelfSubjectReview" || type.kind == "TokenReview";
+  if (dated) object["metadata"]["creationTimestamp"] = format_rfc3339(now);
+  else object["metadata"].make_object();
+  if (type.kind == "SelfSubjectRulesReview") object["spec"] = json::Object();
   object["status"] = std::move(status);
   return Answer(201, object.dump());
 }

@@ -105,13 +105,18 @@ Array ordered(Array merged, const Array& patch_order, const Array& server_order,
   return out;
 }
 
+// mergepatch.ErrBadPatchType.
+tl::unexpected<Error> bad_directive(const Value& directive, const Value& patch) {
+  return fail(Code::kInvalid, "unknown patch type: {} in map: {}", schema::go_print(directive), schema::go_print(patch));
+}
+
 class Merger {
  public:
   Result<Value> objects(Value original, const Value& patch, const Schema* schema) {
     if (const Value* directive = patch.find(kPatch)) {
       if (directive->string() != nullptr && *directive->string() == "replace") return plain(patch);
       if (directive->string() != nullptr && *directive->string() == "delete") return Value(Object());
-      if (directive->string() == nullptr || *directive->string() != "merge") return fail(Code::kInvalid, "unknown patch type found: {}", directive->dump());
+      if (directive->string() == nullptr || *directive->string() != "merge") return bad_directive(*directive, patch);
     }
     Object& into = original.make_object();
     GS_TRY_STATUS(retain_keys(into, patch));
@@ -236,7 +241,7 @@ class Merger {
       } else if (directive->string() != nullptr && *directive->string() == "replace") {
         replace = true;
       } else {
-        return fail(Code::kInvalid, "unknown patch type found: {}", directive->dump());
+        return bad_directive(*directive, element);
       }
     }
     if (replace) original.clear();

@@ -6,11 +6,13 @@
 #include <limits>
 
 #include "apiserver/built_in.h"
+#include "apiserver/built_in_checks.h"
 #include "apiserver/crd_strategy.h"
 #include "apiserver/object_meta.h"
 #include "base/strings.h"
 #include "json/writer.h"
 #include "schema/decode.h"
+#include "schema/go_json.h"
 #include "schema/kubernetes.h"
 #include "schema/prune.h"
 #include "schema/strict.h"
@@ -22,8 +24,6 @@ namespace {
 using json::Value;
 using schema::FieldErrors;
 
-// What clients cannot set.
-constexpr std::string_view kSystemFields[] = {"uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace", "name"};
 
 // Built-in types whose metadata a write of their status does not touch (metav1.ResetObjectMetaForStatus and the like).
 constexpr std::string_view kStatusAlone[] = {"customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io", "flowschemas.flowcontrol.apiserver.k8s.io",
@@ -36,6 +36,15 @@ void copy_member(Value& to, const Value& from, std::string_view key) {
   } else {
     to.make_object().erase(key);
   }
+}
+
+// What an update cannot set (rest.BeforeUpdate): some of it is ignored, some refused where it is another value.
+void keep_system_fields(Value& metadata, const Value& old) {
+  for (const std::string_view field : {"creationTimestamp", "generation", "namespace", "name"}) copy_member(metadata, old, field);
+  if (metadata.text("uid").empty()) copy_member(metadata, old, "uid");
+  if (!old.text("deletionTimestamp").empty()) copy_member(metadata, old, "deletionTimestamp");
+  const Value* grace = metadata.find("deletionGracePeriodSeconds");
+  if (grace == nullptr || grace->is_null()) copy_member(metadata, old, "deletionGracePeriodSeconds");
 }
 
 // Everything but metadata (and status), compared.
@@ -63,8 +72,9 @@ bool registered(std::string_view api_version, std::string_view kind) {
   return false;
 }
 
-// What is said of a body of another kind, as the registered types of k8s.io/kubernetes' scheme have it.
-std::optional<Answer> wrong_kind(const ResourceType& type, const Value& object) {
+// What is said of a body of another kind, as the registered types of k8s.io/kubernetes' scheme have it. `patched`: the answer
+// is the problem alone.
+std::optional<Answer> wrong_kind(const ResourceType& type, const Value& object, bool patched) {
   const std::string kind(object.text("kind")), version(object.text("apiVersion"));
   if ((kind.empty() || kind == type.kind) && (version.empty() || version == type.api_version())) return std::nullopt;
   const bool same_version = version.empty() || version == type.api_version();
@@ -78,12 +88,32 @@ std::optional<Answer> wrong_kind(const ResourceType& type, const Value& object) 
   }
   const std::string wanted = kind.empty() ? type.kind : kind, in = version.empty() ? type.api_version() : version;
   const std::string_view short_version = std::string_view(in).substr(in.rfind('/') + 1);
+  const auto refusal = [&](const std::string& why) { return patched ? Answer(422, why) : cannot_handle(type, wanted, short_version, why); };
   if (!registered(in, wanted)) {
-    return cannot_handle(type, wanted, short_version, fmt::format("no kind {} is registered for version {} in scheme \"pkg/runtime/scheme.go:111\"", schema::quoted(wanted), schema::quoted(in)));
+    return refusal(fmt::format("no kind {} is registered for version {} in scheme \"pkg/runtime/scheme.go:111\"", schema::quoted(wanted), schema::quoted(in)));
   }
   if (!same_version) return bad_request(fmt::format("the API version in the data ({}) does not match the expected API version ({})", version, type.api_version()));
   const std::string internal = type.group.empty() ? "core" : type.group.substr(0, type.group.find('.'));
-  return cannot_handle(type, wanted, short_version, fmt::format("converting ({}.{}) to ({}.{}): unknown conversion", short_version, wanted, internal, type.kind));
+  return refusal(fmt::format("converting ({}.{}) to ({}.{}): unknown conversion", short_version, wanted, internal, type.kind));
+}
+
+// handlers.summarizeData.
+std::string summary(std::string_view body) {
+  constexpr size_t kMost = 30;
+  if (body.empty()) return "<empty>";
+  std::string out(body.substr(0, kMost));
+  if (body[0] != '{') {
+    std::string hex;
+    for (const char c : out) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    out = std::move(hex);
+  }
+  return body.size() > kMost ? out + " ..." : out;
+}
+
+// What apimachinery's meta.DefaultMetaFactory says of what is no object.
+Answer no_object(const ResourceType& type, const Value& value, std::string_view body) {
+  return unrecognized(type, fmt::format(R"(json: cannot unmarshal {} into Go value of type struct {{ APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }})",
+                                        schema::go_json_kind(value)), body);
 }
 
 // A body of a custom resource says what it is; built-in types may leave it out.
@@ -91,13 +121,14 @@ std::optional<Answer> missing_kind(const ResourceType& type, const Value& object
   if (!type.custom || type.schema == nullptr || body.empty()) return std::nullopt;
   const std::string_view field = object.text("kind").empty() ? "Kind" : object.text("apiVersion").empty() ? "apiVersion" : "";
   if (field.empty()) return std::nullopt;
-  return bad_request(fmt::format("the object provided is unrecognized (must be of type {}): Object '{}' is missing in '{}' ({})", type.kind, field, body, body.substr(0, 256)));
+  return bad_request(fmt::format("the object provided is unrecognized (must be of type {}): Object '{}' is missing in '{}' ({})", type.kind, field, body, summary(body)));
 }
 
 // A built-in type's struct.
-std::string decode_built_in(const ResourceType& type, Value& object, std::string_view body, std::vector<std::string>& strict) {
+std::string decode_built_in(const ResourceType& type, Value& object, std::string_view body, std::vector<std::string>& strict, schema::Reader reader = schema::Reader::kJson) {
   std::vector<std::string> unknown;
-  std::string problem = schema::decode(*type.schema, object, unknown);
+  std::string problem = schema::decode(*type.schema, object, unknown, reader);
+  if (reader == schema::Reader::kConverter) std::sort(unknown.begin(), unknown.end());
   if (problem.empty() && is_crd(type)) problem = decode_crd(object);
   if (!problem.empty()) return problem;
   if (body.empty()) {
@@ -128,6 +159,14 @@ std::string decode_custom(const ResourceType& type, Value& object, std::string_v
   }
   for (const std::string& path : unknown) strict.push_back("unknown field " + schema::quoted(path));
   return "";
+}
+
+// Says of the object what it is.
+void take_type(const ResourceType& type, Value& object) {
+  object["kind"] = type.kind;
+  object["apiVersion"] = type.api_version();
+  if (Value* metadata = object.object()->find("metadata"); metadata == nullptr || metadata->is_null()) object["metadata"] = json::Object();
+  if (Value& metadata = object["metadata"]; metadata.is_object()) metadata.object()->erase("managedFields");
 }
 
 void set_generation(const ResourceType& type, Operation operation, Value& object, const Value* old) {
@@ -217,14 +256,14 @@ Value merged_parts(const ResourceType& type, Operation operation, Value object, 
     const std::string name = type.qualified();
     if (std::find(std::begin(kStatusAlone), std::end(kStatusAlone), name) != std::end(kStatusAlone)) return next;
     Value metadata = object["metadata"];
-    for (const std::string_view field : kSystemFields) copy_member(metadata, *old.find("metadata"), field);
+    keep_system_fields(metadata, *old.find("metadata"));
     if (name == "deployments.apps") copy_member(metadata, *old.find("metadata"), "labels");
     if (name == "pods") copy_member(metadata, *old.find("metadata"), "ownerReferences");
     next["metadata"] = std::move(metadata);
     return next;
   }
   if (type.has_status) copy_member(object, old, "status");
-  for (const std::string_view field : kSystemFields) copy_member(object["metadata"], *old.find("metadata"), field);
+  keep_system_fields(object["metadata"], *old.find("metadata"));
   return object;
 }
 
@@ -237,7 +276,8 @@ Answer invalid(const ResourceType& type, std::string_view name, const FieldError
   writer.begin_object();
   if (!name.empty()) writer.key("name").string(name);
   if (!type.group.empty()) writer.key("group").string(type.group);
-  writer.key("kind").string(type.kind).key("causes").begin_array();
+  if (!type.kind.empty()) writer.key("kind").string(type.kind);
+  writer.key("causes").begin_array();
   for (const schema::FieldError& e : errors) {
     writer.begin_object().key("reason").string(e.reason()).key("message").string(e.body).key("field").string(e.field).end_object();
     messages.push_back(e.to_string());
@@ -253,14 +293,17 @@ Checked<FieldValidation> field_validation(const ResourceType& type, std::string_
   return refuse(invalid(type, "", {schema::not_supported("fieldValidation", option, {"Ignore", "Strict", "Warn"})}));
 }
 
+Answer unrecognized(const ResourceType& type, const std::string& why, std::string_view body) {
+  return bad_request(fmt::format("the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {} ({})", type.kind, why, summary(body)));
+}
+
 Checked<Prepared> decode(const ResourceType& type, Value object, std::string_view body, FieldValidation validation) {
-  if (!object.is_object()) return refuse(bad_request("the body is no object"));
+  // To encoding/json null is an object with nothing in it.
+  if (object.is_null() && !type.custom) object = json::Object();
+  if (!object.is_object()) return refuse(no_object(type, object, body));
   if (std::optional<Answer> missing = missing_kind(type, object, body)) return refuse(*std::move(missing));
-  if (std::optional<Answer> wrong = wrong_kind(type, object)) return refuse(*std::move(wrong));
-  object["kind"] = type.kind;
-  object["apiVersion"] = type.api_version();
-  if (Value* metadata = object.object()->find("metadata"); metadata == nullptr || metadata->is_null()) object["metadata"] = json::Object();
-  if (Value& metadata = object["metadata"]; metadata.is_object()) metadata.object()->erase("managedFields");
+  if (std::optional<Answer> wrong = wrong_kind(type, object, false)) return refuse(*std::move(wrong));
+  take_type(type, object);
   Prepared out;
   std::vector<std::string> strict;
   const bool built_in = !type.custom && type.schema != nullptr;
@@ -269,6 +312,29 @@ Checked<Prepared> decode(const ResourceType& type, Value object, std::string_vie
   if (validation == FieldValidation::kStrict && !strict.empty()) {
     return refuse(cannot_handle(type, type.kind, type.version, fmt::format("strict decoding error: {}", fmt::join(strict, ", "))));
   }
+  if (validation == FieldValidation::kWarn) out.warnings = std::move(strict);
+  out.object = std::move(object);
+  return out;
+}
+
+Checked<Prepared> decode_patched(const ResourceType& type, Value object, PatchSource source, FieldValidation validation) {
+  const auto refused = [&](const std::string& why) {
+    const std::string shown = source.strategic != nullptr ? schema::go_print(*source.strategic) : source.object();
+    return refuse(invalid(ResourceType(), "", {schema::invalid("patch", shown, why)}));
+  };
+  if (!object.is_object()) return refused(fmt::format("json: cannot unmarshal {} into Go value of type {}", schema::go_json_kind(object), type.kind));
+  if (std::optional<Answer> wrong = source.strategic != nullptr ? std::nullopt : wrong_kind(type, object, true)) {
+    if (wrong->status == 422 && !wrong->body.starts_with('{')) return refused(wrong->body);
+    return refuse(*std::move(wrong));
+  }
+  take_type(type, object);
+  const bool built_in = !type.custom && type.schema != nullptr;
+  const schema::Reader reader = source.strategic != nullptr ? schema::Reader::kConverter : schema::Reader::kJson;
+  std::vector<std::string>& strict = source.strict;
+  const std::string problem = built_in ? decode_built_in(type, object, "", strict, reader) : decode_custom(type, object, "", strict);
+  if (!problem.empty()) return refused(problem);
+  if (validation == FieldValidation::kStrict && !strict.empty()) return refused(fmt::format("strict decoding error: {}", fmt::join(strict, ", ")));
+  Prepared out;
   if (validation == FieldValidation::kWarn) out.warnings = std::move(strict);
   out.object = std::move(object);
   return out;
@@ -283,13 +349,20 @@ Checked<Prepared> prepare(const ResourceType& type, Operation operation, Value o
   if (old == nullptr && type.has_status) next.object()->erase("status");
   if (operation != Operation::kUpdateStatus && built_in) is_crd(type) ? prepare_crd(next, old) : prepare_built_in(type, next, old);
   set_generation(type, operation, next, old);
-  if (operation != Operation::kUpdateStatus || built_in) validate_object_meta(type, next, old, errors);
+  if (old == nullptr) {
+    validate_object_meta(type, next, nullptr, errors);
+  } else {
+    validate_object_meta_update(type, next, *old, operation == Operation::kUpdateStatus, errors);
+  }
   if (operation != Operation::kUpdateStatus && is_crd(type)) validate_crd(next, old, errors);
   if (operation != Operation::kUpdateStatus && built_in && !is_crd(type)) validate_built_in(type, next, old, errors);
+  if (operation == Operation::kUpdateStatus && built_in) checks::status(type, next, old, errors);
   if (type.custom && type.schema != nullptr) validate_custom(type, operation, next, old, errors);
   if (!errors.empty()) return refuse(invalid(type, next.text("metadata.name"), errors));
   if (built_in) schema::normalise(*type.schema, next);
   if (is_crd(type) && operation != Operation::kUpdateStatus) out.warnings = warnings_of_crd(next, old);
+  if (type.custom) out.warnings = finalizer_warnings(next, old);
+  if (built_in && operation != Operation::kUpdateStatus && !is_crd(type)) out.warnings = warnings_of_built_in(type, next);
   return out;
 }
 

@@ -105,7 +105,7 @@ Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, ga
   const auto seconds = parse_uint(request.option("timeoutSeconds"));
   const Duration time = seconds && *seconds > 0 ? Duration(std::chrono::seconds(std::min<uint64_t>(*seconds, 24 * 3600))) : loop_.random().jitter(options_.min_timeout, 1.0);
   watch.end = watch.begun + time;
-  watch.next_bookmark = watch.begun + loop_.random().jitter(options_.bookmark_period, 0.1);
+  watch.next_bookmark = next_bookmark(watch);
   struct Count {
     explicit Count(size_t& n) : value(n) { ++value; }
     ~Count() { --value; }
@@ -156,6 +156,15 @@ void WatchHub::bookmark(Watch& watch, bool initial_end, std::string& out) const 
         watch.presenter, out);
 }
 
+// cacheWatcher.nextBookmarkTime: about every minute, and shortly before the watch ends, so that who comes back knows a
+// version that is new.
+MonoTime WatchHub::next_bookmark(const Watch& watch) const {
+  constexpr Duration kBeforeEnd = std::chrono::seconds(2);
+  const MonoTime now = loop_.now(), regular = now + loop_.random().jitter(options_.bookmark_period, 0.1), last = watch.end - kBeforeEnd;
+  const MonoTime next = std::min(regular, last);
+  return next > now ? next : watch.end + kBeforeEnd;
+}
+
 MonoTime WatchHub::wake_at(const Watch& watch) const {
   MonoTime at = watch.end;
   if (watch.bookmarks) at = std::min(at, watch.next_bookmark);
@@ -193,7 +202,7 @@ Task<void> WatchHub::run(Watch& watch) {
       over = true;
     } else if (out.empty() && watch.bookmarks && loop_.now() >= watch.next_bookmark) {
       bookmark(watch, false, out);
-      watch.next_bookmark = loop_.now() + loop_.random().jitter(options_.bookmark_period, 0.1);
+      watch.next_bookmark = next_bookmark(watch);
     }
     const bool wrote = !out.empty();
     if (wrote) {

@@ -30,6 +30,7 @@ class WatchHub {
   // Events that wait, as frames, up to a batch; false: the watch has fallen behind.
   bool take(Watch& watch, std::string& out) const;
   void bookmark(Watch& watch, bool initial_end, std::string& out) const;
+  MonoTime next_bookmark(const Watch& watch) const;
   MonoTime wake_at(const Watch& watch) const;
 
   Loop& loop_;

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "schema/field_error.h"
 #include "schema/formats.h"
+#include "schema/go_json.h"
 
 namespace gs::schema {
 namespace {
@@ -43,21 +44,49 @@ std::string go_type(const Schema& schema, const Property* property) {
   }
 }
 
-std::string_view go_kind(const Value& value) {
-  const std::string_view name = value.type_name();
-  return name == "boolean" ? "bool" : name;
+// reflect.Kind of what encoding/json made of it.
+std::string_view reflect_kind(const Value& value) {
+  if (value.is_object()) return "map";
+  if (value.array() != nullptr) return "slice";
+  if (value.is_number()) return value.integer() ? "int64" : "float64";
+  return go_json_kind(value);
+}
+
+// "int32" of a field whose type has a name of its own too: reflect.Kind.
+std::string_view reflect_kind(const Schema& schema) {
+  switch (schema.type) {
+    case Type::kString: return "string";
+    case Type::kBoolean: return "bool";
+    case Type::kNumber: return "float64";
+    default: return schema.form == Form::kInt64 ? "int64" : "int32";
+  }
+}
+
+// What the converter says of a value that does not fit.
+std::string unconvertible(const Schema& schema, const Property* property, const Value& v) {
+  if (schema.form == Form::kIntOrString) return fmt::format("json: cannot unmarshal {} into Go value of type {}", go_json_kind(v), v.is_number() ? "int32" : "string");
+  const std::string_view kind = reflect_kind(v);
+  if (is_struct(schema)) return fmt::format("cannot restore struct from: {}", kind);
+  if (schema.items || schema.form == Form::kBytes) return fmt::format("cannot restore slice from {}", kind);
+  if (schema.additional) return fmt::format("cannot restore map from {}", kind);
+  // Go converts integers to strings and floats to integers, which the converter refuses in words of its own.
+  const bool refused = (kind == "int64" && schema.type == Type::kString) || (kind == "float64" && schema.type == Type::kInteger);
+  if (refused) return fmt::format("cannot convert {} to {}", kind, go_type(schema, property));
+  return fmt::format("unrecognized type: {}", reflect_kind(schema));
 }
 
 class Decoder {
  public:
-  explicit Decoder(std::vector<std::string>& unknown) : unknown_(unknown) {}
+  Decoder(std::vector<std::string>& unknown, Reader reader) : unknown_(unknown), reader_(reader) {}
   std::string take_error() { return std::move(error_); }
 
   void value(const Schema& schema, const Property* property, Value& v, const std::string& path) {
     if (is_struct(schema)) return object(schema, v, path);
     if (schema.items) return array(schema, property, v, path);
     if (schema.additional) return map(schema, property, v, path);
-    if (std::string problem = scalar(schema, v); !problem.empty()) fail(std::move(problem));
+    if (std::string problem = scalar(schema, v); !problem.empty()) {
+      fail(schema.form == Form::kBytes && reader_ == Reader::kConverter ? "error decoding from json: " + problem : std::move(problem));
+    }
     if (mismatch(schema, v)) return wrong_type(schema, property, v);
     if (schema.form == Form::kQuantity) v = canonical_quantity(v.string() != nullptr ? *v.string() : v.dump());
     // Bytes are bytes: written back in the one way that Go writes them.
@@ -124,10 +153,10 @@ class Decoder {
         return "";
       case Form::kTime:
       case Form::kMicroTime:
-        if (text == nullptr) return fmt::format("json: cannot unmarshal {} into Go value of type string", go_kind(v));
+        if (text == nullptr) return fmt::format("json: cannot unmarshal {} into Go value of type string", go_json_kind(v));
         return parse_rfc3339(*text) ? "" : time_problem(*text, schema.form == Form::kMicroTime);
       case Form::kDuration:
-        if (text == nullptr) return fmt::format("json: cannot unmarshal {} into Go value of type string", go_kind(v));
+        if (text == nullptr) return fmt::format("json: cannot unmarshal {} into Go value of type string", go_json_kind(v));
         return is_go_duration(*text) ? "" : fmt::format("time: invalid duration {}", quoted(*text));
       case Form::kBytes:
         if (text == nullptr) return "";
@@ -166,8 +195,9 @@ class Decoder {
   }
 
   void wrong_type(const Schema& schema, const Property* property, const Value& v) {
+    if (reader_ == Reader::kConverter) return fail(unconvertible(schema, property, v));
     const bool number = v.is_number() && (schema.type == Type::kInteger || schema.form == Form::kIntOrString);
-    const std::string got = number ? fmt::format("number {}", v.dump()) : std::string(go_kind(v));
+    const std::string got = number ? fmt::format("number {}", v.dump()) : std::string(go_json_kind(v));
     const std::string type = schema.form == Form::kIntOrString ? "int32" : go_type(schema, property);
     if (struct_ == nullptr) return fail(fmt::format("json: cannot unmarshal {} into Go value of type {}", got, type));
     fail(fmt::format("json: cannot unmarshal {} into Go struct field {}.{} of type {}", got, struct_->go_name(), fmt::join(fields_, "."), type));
@@ -178,6 +208,7 @@ class Decoder {
   }
 
   std::vector<std::string>& unknown_;
+  Reader reader_;
   std::string error_;
   const Schema* struct_ = nullptr;
   std::vector<std::string_view> fields_;
@@ -220,8 +251,8 @@ std::optional<Value> zero(const Property& property) {
 
 }  // namespace
 
-std::string decode(const Schema& schema, Value& value, std::vector<std::string>& unknown) {
-  Decoder decoder(unknown);
+std::string decode(const Schema& schema, Value& value, std::vector<std::string>& unknown, Reader reader) {
+  Decoder decoder(unknown, reader);
   decoder.value(schema, nullptr, value, "");
   return decoder.take_error();
 }

@@ -8,9 +8,13 @@
 
 namespace gs::schema {
 
+// Who reads: json.Unmarshal, or runtime.DefaultUnstructuredConverter, which has words of its own for what does not fit
+// (k8s.io/apimachinery/pkg/runtime/converter.go). Strategic merge patches are read by the latter.
+enum class Reader { kJson, kConverter };
+
 // Makes of `value` what Go's struct of this schema would hold: unknown fields are taken out and told in `unknown` (by path),
 // nulls are taken out. The first thing of a wrong type is returned in Go's words, empty: none. `schema` is a built-in struct.
-std::string decode(const Schema& schema, json::Value& value, std::vector<std::string>& unknown);
+std::string decode(const Schema& schema, json::Value& value, std::vector<std::string>& unknown, Reader reader = Reader::kJson);
 
 // Fills in the defaults that the schema itself names (protocol: TCP), within what is there.
 void fill_defaults(const Schema& schema, json::Value& value);
