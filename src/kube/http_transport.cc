@@ -1,15 +1,11 @@
 #include "kube/http_transport.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
-#include <vector>
 
-#include "base/log.h"
 #include "base/mutation.h"
 #include "base/strings.h"
-#include "net/http1_connection.h"
-#include "net/http2_connection.h"
+#include "kube/http_transport_internal.h"
 
 #ifndef GULFSTREAM_VERSION
 #define GULFSTREAM_VERSION "0.0.0"
@@ -25,8 +21,6 @@ namespace {
 
 constexpr int kMaxAttempts = 3;
 constexpr size_t kMaxErrorBody = 64 * 1024;
-constexpr Duration kPatience = std::chrono::seconds(1);
-constexpr Duration kAuthoritiesPeriod = std::chrono::minutes(1);
 
 std::string header_or_empty(const net::Headers& headers, std::string_view name) {
   const std::string* value = net::find_header(headers, name);
@@ -50,119 +44,6 @@ size_t expected_size(const net::Headers& headers) {
 }  // namespace
 
 std::string default_user_agent() { return "gulfstream/v" GULFSTREAM_VERSION " (linux/" GULFSTREAM_ARCHITECTURE ")"; }
-
-struct HttpTransport::Connection {
-  Connection(std::unique_ptr<net::HttpConnection> h, uint64_t g) : http(std::move(h)), generation(g) {}
-  std::unique_ptr<net::HttpConnection> http;
-  uint64_t generation;   // of the connector when it was dialled
-  bool proven = false;   // it has brought an answer
-};
-
-// The connections of one lane, and the one dial that may run for it.
-struct HttpTransport::Pool {
-  Pool(Loop& l, const HttpTransportOptions& options, Duration idle, size_t http1)
-      : loop(l), first_backoff(options.first_backoff), last_backoff(options.last_backoff),
-        max_http2(options.max_http2_connections), max_http1(http1), idle_close(idle), changed(l) {}
-
-  // What has ended, or is not used any more and carries nothing.
-  void prune(uint64_t generation) {
-    std::erase_if(connections, [&](const auto& c) {
-      return c->http->active() == 0 && (c->http->closed() || c->generation != generation);
-    });
-  }
-  bool has_room(uint64_t generation) const {
-    return std::any_of(connections.begin(), connections.end(),
-                       [&](const auto& c) { return c->generation == generation && c->http->available(); });
-  }
-  bool full() const {
-    const auto is_http2 = [](const auto& c) { return c->http->multiplexed(); };
-    const auto http2 = static_cast<size_t>(std::count_if(connections.begin(), connections.end(), is_http2));
-    return http2 >= max_http2 || connections.size() - http2 >= max_http1;
-  }
-  void failed(Error why) {
-    failure = std::move(why);
-    backoff = std::clamp(backoff * 2, first_backoff, last_backoff);
-    not_before = saturating_add(loop.now(), loop.random().jitter(backoff, 0.5));
-  }
-  void succeeded() { backoff = Duration::zero(); }
-
-  Loop& loop;
-  Duration first_backoff;
-  Duration last_backoff;
-  size_t max_http2;
-  size_t max_http1;
-  Duration idle_close;
-  std::vector<std::shared_ptr<Connection>> connections;
-  bool dialling = false;
-  uint64_t failures = 0;  // of dials
-  Error failure{Code::kUnavailable, ""};
-  Duration backoff{0};
-  MonoTime not_before{};
-  HttpTransport* transport = nullptr;  // null once that is gone
-  WaitQueue changed;                   // a dial or an exchange ended
-};
-
-// An exchange together with its place in the pool, which it gives back.
-class HttpTransport::Exchange {
- public:
-  Exchange(std::unique_ptr<net::HttpStream> stream, std::shared_ptr<Pool> pool, const std::shared_ptr<Connection>& connection)
-      : stream_(std::move(stream)), pool_(std::move(pool)), connection_(connection) {}
-  Exchange(Exchange&&) noexcept = default;
-  Exchange& operator=(Exchange&&) = delete;
-  ~Exchange() { release(); }
-
-  net::HttpStream* operator->() const { return stream_.get(); }
-  void answered() const {
-    if (const auto connection = connection_.lock()) connection->proven = true;
-    pool_->succeeded();
-  }
-  // A connection that broke before it ever brought an answer counts as a failed dial, so that a server
-  // that accepts and hangs up is not dialled by each request.
-  void broke(const Error& why) const {
-    const auto connection = connection_.lock();
-    if (connection == nullptr || connection->proven || !connection->http->closed()) return;
-    connection->proven = true;  // counted once
-    pool_->failed(Error(why));
-  }
-  void release() {
-    if (stream_ == nullptr) return;
-    stream_.reset();
-    pool_->changed.wake_all();
-    if (pool_->transport != nullptr) pool_->transport->exchange_ended();
-  }
-
- private:
-  std::unique_ptr<net::HttpStream> stream_;
-  std::shared_ptr<Pool> pool_;
-  std::weak_ptr<Connection> connection_;
-};
-
-// The body of an answer; keeps the exchange until its end.
-class HttpTransport::BodyStream final : public ResponseStream {
- public:
-  explicit BodyStream(Exchange exchange) : exchange_(std::move(exchange)) {}
-  Task<Result<std::string>> read(MonoTime deadline) override {
-    if (over_) co_return std::string();
-    auto reading = exchange_->read(deadline);
-    auto bytes = co_await reading;
-    over_ = bytes && bytes->empty();
-    if (over_) exchange_.release();
-    co_return bytes;
-  }
-
- private:
-  Exchange exchange_;
-  bool over_ = false;
-};
-
-struct HttpTransport::Attempts {
-  explicit Attempts(Request r) : request(std::move(r)) {}
-  Request request;  // its body is moved into `http`
-  net::HttpRequest http;
-  CredentialPtr credential;
-  int count = 0;
-  bool refreshed = false;  // credentials, after a 401
-};
 
 HttpTransport::HttpTransport(Loop& loop, net::Connector& connector, const ConnectionConfig& config, HttpTransportOptions options)
     : loop_(loop),
@@ -214,88 +95,6 @@ Error HttpTransport::explain_refusal(Error refusal) const {
   return refusal;
 }
 
-void HttpTransport::exchange_ended() {
-  if (!idle_.armed()) idle_.arm_after(std::min(options_.idle_close, options_.watch_idle_close));
-}
-
-// Armed only while something may have to be closed or read again: an idle cluster costs no wake-ups.
-void HttpTransport::close_idle() {
-  if (mutated(Mutation::kIdleConnectionsKept)) return;
-  MonoTime next = kNoDeadline;
-  for (Pool* pool : {watch_.get(), request_.get()}) {
-    pool->prune(generation());
-    std::erase_if(pool->connections, [&](const auto& c) {
-      return c->http->active() == 0 && loop_.now() - c->http->idle_since() >= pool->idle_close;
-    });
-    for (const auto& c : pool->connections) {
-      if (c->http->active() == 0) next = std::min(next, saturating_add(c->http->idle_since(), pool->idle_close));
-    }
-  }
-  if (secure_ != nullptr && secure_->watches_files() && connections() > 0) {
-    const MonoTime due = saturating_add(authorities_read_, kAuthoritiesPeriod);
-    if (loop_.now() >= due) {
-      authorities_read_ = loop_.now();
-      scope_.spawn(refresh_authorities());
-    }
-    next = std::min(next, saturating_add(authorities_read_, kAuthoritiesPeriod));
-  }
-  idle_.arm_at(next);
-}
-
-Task<void> HttpTransport::refresh_authorities() {
-  auto refresh = secure_->refresh();
-  co_await refresh;
-  for (Pool* pool : {watch_.get(), request_.get()}) pool->prune(generation());
-}
-
-std::unique_ptr<net::HttpConnection> HttpTransport::speak(std::unique_ptr<net::ByteStream> stream) const {
-  const std::string_view alpn = stream->alpn();
-  const bool http2 = alpn.empty() ? options_.without_alpn == HttpProtocol::kHttp2 : alpn == "h2";
-  if (!http2) return net::make_http1_connection(loop_, std::move(stream));
-  net::Http2ClientOptions http2_options;
-  http2_options.scheme = server_.tls ? "https" : "http";
-  return net::make_http2_connection(loop_, std::move(stream), http2_options);
-}
-
-// One dial at a time for a lane, however many wait; its failure is everybody's.
-Task<void> HttpTransport::dial(Pool& pool) {
-  if (secure_ != nullptr && secure_->watches_files()) {
-    authorities_read_ = loop_.now();
-    auto refresh = secure_->refresh();
-    co_await refresh;
-  }
-  const net::Endpoint endpoint(server_.host, server_.port);
-  // Where it changes meanwhile, the connection is of the past at once, and another is dialled.
-  const uint64_t dialled_generation = generation();
-  auto dialling = connector_.connect(endpoint, saturating_add(loop_.now(), options_.dial_timeout));
-  auto stream = co_await dialling;
-  pool.dialling = false;
-  if (stream) {
-    pool.connections.push_back(std::make_shared<Connection>(speak(*std::move(stream)), dialled_generation));
-    if (secure_ != nullptr && secure_->watches_files() && !idle_.armed()) idle_.arm_after(kAuthoritiesPeriod);
-  } else {
-    ++pool.failures;
-    Error why = std::move(stream).error();
-    // Most errors of a dial name the server already.
-    const bool named = why.message.find(authority_) != std::string::npos;
-    pool.failed(named ? std::move(why) : std::move(why).with_context("connecting to " + authority_));
-  }
-  pool.changed.wake_all();
-}
-
-// nullopt: no connection takes it.
-std::optional<Result<HttpTransport::Exchange>> HttpTransport::open_on_pooled(Pool& pool, const net::HttpRequest& http) {
-  for (const auto& connection : pool.connections) {
-    if (connection->generation != generation() || !connection->http->available()) continue;
-    auto stream = connection->http->open(http, false);
-    if (!stream && stream.error().code == Code::kUnavailable) continue;
-    if (!stream) return Result<Exchange>(fail(std::move(stream).error()));
-    std::shared_ptr<Pool> owner = &pool == watch_.get() ? watch_ : request_;
-    return Result<Exchange>(Exchange(*std::move(stream), std::move(owner), connection));
-  }
-  return std::nullopt;
-}
-
 // The headers of the next attempt, with the credential of the moment.
 Task<Status> HttpTransport::authenticate(Attempts& attempts) {
   if (credentials_ == nullptr) co_return fail(Error(no_credentials_));
@@ -345,30 +144,6 @@ Task<Result<HttpTransport::Exchange>> HttpTransport::begin(Attempts& attempts) {
     auto making = make_room(pool, attempts);
     GS_CO_TRY_STATUS(co_await making);
   }
-}
-
-Task<Status> HttpTransport::make_room(Pool& pool, const Attempts& attempts) {
-  const MonoTime deadline = attempts.request.deadline;
-  pool.prune(generation());
-  if (!pool.dialling && !pool.full()) {
-    if (loop_.now() < pool.not_before) {
-      // A request that broke off on its way waits out a short backoff; others hear of the failure at once.
-      const bool patient = attempts.count > 0 && pool.not_before - loop_.now() <= kPatience;
-      if (!patient || pool.not_before >= deadline) co_return fail(Error(pool.failure));
-      co_await sleep_until(loop_, pool.not_before);
-      co_return ok();
-    }
-    pool.dialling = true;
-    scope_.spawn(dial(pool));
-    // It may have ended at once.
-    if (!pool.dialling && loop_.now() < pool.not_before) co_return fail(Error(pool.failure));
-    if (!pool.dialling) co_return ok();
-  }
-  const uint64_t failures = pool.failures;
-  const bool in_time = co_await pool.changed.wait(deadline);
-  if (!in_time) co_return fail(Code::kDeadlineExceeded, "connecting to {}: deadline exceeded", authority_);
-  if (pool.failures != failures) co_return fail(Error(pool.failure));
-  co_return ok();
 }
 
 Task<Status> HttpTransport::ready(Lane lane, MonoTime deadline) {
