@@ -57,6 +57,16 @@ constexpr Refused kRefused[] = {
     {"coordination.k8s.io", "leases", R"({"metadata":{"name":"r"},"spec":{"leaseDurationSeconds":0}})", R"(Lease.coordination.k8s.io "r" is invalid: spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0)"},
     {"policy", "poddisruptionbudgets", R"({"metadata":{"name":"r"},"spec":{"minAvailable":1,"maxUnavailable":1}})",
      R"(PodDisruptionBudget.policy "r" is invalid: spec: Invalid value: {"MinAvailable":1,"Selector":null,"MaxUnavailable":1,"UnhealthyPodEvictionPolicy":null}: minAvailable and maxUnavailable cannot be both set)"},
+    {"autoscaling", "horizontalpodautoscalers", R"({"metadata":{"name":"h"},"spec":{"minReplicas":3,"maxReplicas":2,"scaleTargetRef":{"kind":"Deployment","name":"d"}}})",
+     R"(HorizontalPodAutoscaler.autoscaling "h" is invalid: [spec.maxReplicas: Invalid value: 2: must be greater than or equal to `minReplicas`, spec.scaleTargetRef.apiVersion: Invalid value: "": apiVersion must specify API group])"},
+    {"networking.k8s.io", "ingresses", R"({"metadata":{"name":"i"},"spec":{"rules":[{"http":{"paths":[{"path":"x","pathType":"Prefix","backend":{"service":{"name":"s","port":{}}}}]}}]}})",
+     R"(Ingress.networking.k8s.io "i" is invalid: [spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path, spec.rules[0].http.paths[0].backend: Required value: port name or number is required])"},
+    {"discovery.k8s.io", "endpointslices", R"({"metadata":{"name":"e"},"addressType":"IPv4","endpoints":[{"addresses":["2001:db8::1"]}]})",
+     R"(EndpointSlice.discovery.k8s.io "e" is invalid: endpoints[0].addresses: Invalid value: "2001:db8::1": must be an IPv4 address)"},
+    {"", "persistentvolumes", R"({"metadata":{"name":"v"},"spec":{"accessModes":["ReadWriteOnce"],"capacity":{"storage":"1Gi"}}})",
+     R"(PersistentVolume "v" is invalid: spec: Required value: must specify a volume type)"},
+    {"", "services", R"({"metadata":{"name":"s"},"spec":{"ipFamilyPolicy":"RequireDualStack","ports":[{"port":80}]}})",
+     R"(Service "s" is invalid: spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services)"},
     {"", "configmaps", R"({"kind":"Secret","apiVersion":"v1","metadata":{"name":"c"}})", R"(Secret in version "v1" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion)"},
     {"", "configmaps", R"({"kind":"ConfigMap","apiVersion":"v2","metadata":{"name":"c"}})",
      R"(ConfigMap in version "v2" cannot be handled as a ConfigMap: no kind "ConfigMap" is registered for version "v2" in scheme "pkg/runtime/scheme.go:111")"},
@@ -120,6 +130,11 @@ TEST(BuiltInTest, AStatusIsWrittenAloneAndGenerationGrowsWithTheSpecOnly) {
   EXPECT_EQ(status->object.at("spec.replicas")->integer(), 2);
   EXPECT_EQ(status->object.at("status.replicas")->integer(), 2);
   EXPECT_EQ(status->object.at("metadata.generation")->integer(), 1);
+  wanted["status"]["readyReplicas"] = 3;
+  const auto refused = prepare(*type, Operation::kUpdateStatus, wanted, &old->object);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(json::parse(refused.error().body)->text("message"), "Deployment.apps \"a\" is invalid: status.readyReplicas: Invalid value: 3: cannot be greater than status.replicas");
+  wanted["status"].make_object().erase("readyReplicas");
   const auto spec = prepare(*type, Operation::kUpdate, wanted, &status->object);
   ASSERT_TRUE(spec.has_value());
   EXPECT_EQ(spec->object.at("metadata.generation")->integer(), 2);

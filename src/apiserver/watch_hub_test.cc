@@ -65,6 +65,22 @@ class WatchHubTest : public testing::Test {
   TaskScope scope{loop};
 };
 
+TEST_F(WatchHubTest, ABookmarkComesShortlyBeforeTheEndOfAWatch) {
+  clients.resize(2);
+  loop.post([&] {
+    scope.spawn(watch(clients[0], "&resourceVersion=1&allowWatchBookmarks=true&timeoutSeconds=10", true));
+    scope.spawn(watch(clients[1], "&resourceVersion=1&timeoutSeconds=10", true));
+  });
+  world.run_for(7s);
+  EXPECT_EQ(count(clients[0].lines, "BOOKMARK"), 0u);
+  world.run_for(2s);
+  EXPECT_EQ(count(clients[0].lines, "BOOKMARK"), 1u);
+  world.run_for(5s);
+  EXPECT_TRUE(clients[0].ended);
+  EXPECT_EQ(count(clients[0].lines, "BOOKMARK"), 1u) << "no second one";
+  EXPECT_EQ(count(clients[1].lines, "BOOKMARK"), 0u);
+}
+
 TEST_F(WatchHubTest, AWatcherThatTakesNothingIsDroppedAndHoldsNoBufferUntilThen) {
   clients.resize(1);
   loop.post([&] { scope.spawn(watch(clients[0], "", false)); });
