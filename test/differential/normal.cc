@@ -196,6 +196,7 @@ std::string Normaliser::rewrite_text(std::string text, std::string_view key) {
   if (lower.find("resource version") == std::string::npos && lower.find("resourceversion") == std::string::npos) return text;
   hide_number_behind(text, "current: ");
   hide_number_behind(text, " (");
+  hide_number_behind(text, "in record (");
   for (auto it = versions_.rbegin(); it != versions_.rend(); ++it) {
     if (it->first >= 10) replace_all(text, std::to_string(it->first), it->second);
   }
