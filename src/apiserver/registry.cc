@@ -236,10 +236,6 @@ Answer Registry::replace(const ResourceType& type, const RestRequest& request, c
   if (!uid.empty() && uid != old.text("metadata.uid") && request.verb != gateway::Verb::kPatch) {
     return wrong_uid(type, current->ns, current->name, uid, old.text("metadata.uid"));
   }
-  // Stricter than kube-apiserver, which forgets the uid there (customresource's statusStrategy): who reports on an object means that one.
-  if (!uid.empty() && uid != old.text("metadata.uid") && type.custom && request.subresource == "status") {
-    return invalid(type, request.name, {schema::invalid("metadata.uid", uid, "field is immutable")});
-  }
   if ((version.empty() || version == "0") && !updated_unconditionally(type)) return needs_version(type, request.name);
   if (!version.empty() && version != "0" && version != old.text("metadata.resourceVersion")) return conflict(type, request.name, std::string(kModified));
   if (is_namespace(type) && request.subresource == "finalize") return finalize_namespace(type, request, current, std::move(wanted.object));

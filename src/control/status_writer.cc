@@ -105,6 +105,11 @@ bool StatusWriter::is_due(Candidate& candidate) {
     written.seen = true;
   }
   if (written.settled.get() == candidate.object.get()) return false;
+  if (written.overtaken.get() == candidate.object.get()) {
+    all_written_ = false;
+    sweep_at(saturating_add(loop_.now(), kSweepPeriod));
+    return false;
+  }
   if (farewell_ || loop_.now() >= written.not_before) return true;
   all_written_ = false;
   sweep_at(written.not_before);
@@ -135,7 +140,7 @@ void StatusWriter::consider(const Candidate& candidate) {
     if ((webhook ? candidate.webhook->uid : candidate.controller->uid).empty()) wanted["observedGeneration"] = object.generation();
   }
   json::Value patch;
-  patch["metadata"]["uid"] = object.uid();
+  patch["metadata"]["resourceVersion"] = object.resource_version();
   patch["status"] = status_patch(wanted, present);
   if (patch["status"].is_null()) {
     written.content.clear();
@@ -151,7 +156,7 @@ void StatusWriter::consider(const Candidate& candidate) {
   tokens_ -= 1;
   ++in_flight_;
   all_written_ = false;
-  scope_.spawn(write(candidate.path, patch.dump()));
+  scope_.spawn(write(candidate.path, candidate.object, patch.dump()));
 }
 
 // One more write may begin; a farewell is not held back by the budget.
@@ -169,7 +174,7 @@ void StatusWriter::sweep_at(MonoTime time) {
   if (!again_.armed() || time < again_.deadline()) again_.arm_at(time);
 }
 
-Task<void> StatusWriter::write(std::string path, std::string body) {
+Task<void> StatusWriter::write(std::string path, kube::ObjectRef object, std::string body) {
   kube::Request request("PATCH", path + "/status?fieldManager=gulfstream");
   request.content_type = "application/merge-patch+json";
   request.body = std::move(body);
@@ -183,19 +188,22 @@ Task<void> StatusWriter::write(std::string path, std::string body) {
     status = fail(kube::status_error(response->status, response->body, response->retry_after, loop_.wall_now()));
   }
   --in_flight_;
-  Written& written = written_[path];
-  written.in_flight = false;
+  written_[path].in_flight = false;
   ++writes_;
-  if (!status) failed(path, written, status.error());
+  if (!status) failed(path, object, status.error());
   sweep_at(farewell_ ? loop_.now() : saturating_add(loop_.now(), kSweepPeriod));
 }
 
-void StatusWriter::failed(const std::string& path, Written& written, const Error& why) {
-  // Gone, or another of its name: nothing to say any more. In a farewell nothing is tried twice.
-  // A patch that names the uid of another is told that the field is immutable; an update gets a conflict.
-  const bool another = why.code == Code::kInvalid && why.message.find("metadata.uid") != std::string::npos;
-  const bool gone = why.code == Code::kNotFound || why.code == Code::kConflict || another;
-  if (gone || farewell_) return;
+void StatusWriter::failed(const std::string& path, const kube::ObjectRef& object, const Error& why) {
+  Written& written = written_[path];
+  // Changed, or another of its name.
+  if (why.code == Code::kConflict) {
+    written.content.clear();
+    written.overtaken = object;
+    return;
+  }
+  // Gone: nothing to say any more. In a farewell nothing is tried twice.
+  if (why.code == Code::kNotFound || farewell_) return;
   ++failures_;
   written.content.clear();
   const Duration backoff = loop_.random().jitter(kAfterFailure, 1.0);

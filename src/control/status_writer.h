@@ -1,7 +1,9 @@
 // Status of Controllers, Webhooks and Clusters, written to the hub: conditions, counts, facts. Level-triggered: what the
 // engines report is compared with what the hub has, and only a difference is written, at most one write an
-// object and second, and kWritesPerSecond in all. By merge patches of /status that carry the object's uid, so
-// that an object that was deleted and made anew never gets the status of its predecessor. Lives on loop 0.
+// object and second, and kWritesPerSecond in all. By merge patches of /status that carry the resource version which they
+// were made for, so that an object that was deleted and made anew never gets the status of its predecessor. (Its uid would
+// not do: a custom resource's status strategy puts the old metadata back before anything looks at it;
+// apiextensions-apiserver/pkg/registry/customresource/status_strategy.go.) Lives on loop 0.
 #pragma once
 
 #include <map>
@@ -51,7 +53,8 @@ class StatusWriter {
     MonoTime not_before{};
     bool in_flight = false;
     bool seen = false;
-    kube::ObjectRef settled;  // compared, and found to be as it should be
+    kube::ObjectRef settled;    // compared, and found to be as it should be
+    kube::ObjectRef overtaken;  // a write for it met a conflict: the watch is to show what the hub has
   };
 
   struct Candidate;
@@ -62,8 +65,8 @@ class StatusWriter {
   bool has_room();
   void consider(const Candidate& candidate);
   static std::string content_of(json::Value status);
-  Task<void> write(std::string path, std::string body);
-  void failed(const std::string& path, Written& written, const Error& why);
+  Task<void> write(std::string path, kube::ObjectRef object, std::string body);
+  void failed(const std::string& path, const kube::ObjectRef& object, const Error& why);
 
   Loop& loop_;
   const HubSource& source_;
