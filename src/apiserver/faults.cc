@@ -10,7 +10,7 @@ RequestFault RandomFaults::on_request(const gateway::RestRequest& request) {
   if (random_.chance(rates.delay)) fault.delay = random_.between(Duration(0), rates.longest_delay);
   if (random_.chance(rates.too_many_requests)) {
     fault.status = 429;
-    fault.retry_after = static_cast<int>(random_.below(3));
+    fault.retry_after = static_cast<int>(random_.below(static_cast<uint64_t>(rates.longest_retry_after) + 1));
   } else if (random_.chance(rates.unavailable)) {
     fault.status = random_.chance(0.5) ? 500 : 503;
   } else if (reads && random_.chance(rates.expired)) {

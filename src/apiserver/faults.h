@@ -49,6 +49,7 @@ struct FaultRates {
   double delay = 0;
   Duration longest_delay = std::chrono::seconds(3);
   double too_many_requests = 0;
+  int longest_retry_after = 2;  // seconds
   double unavailable = 0;
   double expired = 0;
   double no_watch_list = 0;

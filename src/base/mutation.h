@@ -9,7 +9,7 @@ enum class Mutation {
   // src/cache
   kWatchFromNow, kExpiredNotRelisted, kRelistFromAnyVersion, kRetryAfterIgnored, kTooLargeVersionKept, kListPageLost,
   kAnyBookmarkSyncs, kErrorEventIgnored, kDeletedEventLost, kFirstEventLost, kSilentWatchKept, kPartialListTaken,
-  kReplacementNotCleared, kTombstoneIgnored, kUidChangeTakenForUpdate, kRelistChangesUntold,
+  kReplacementNotCleared, kTombstoneIgnored, kUidChangeTakenForUpdate, kRelistChangesUntold, kHealthUntold,
   // src/kube, src/net
   kWritesRepeated, kUnknownOutcomeDenied, kTokenNotReread, kDeadConnectionKept, kIdleConnectionsKept,
   // src/queue

@@ -87,6 +87,7 @@ void Reflector::tell_health() {
 Task<void> Reflector::run() {
   while (true) {
     const Step step = protocol_.next();
+    const Health before = protocol_.health();
     switch (step.kind) {
       case Step::Kind::kWait: {
         const bool kicked = co_await kicked_.wait(saturating_add(loop_.now(), step.wait));
@@ -101,6 +102,7 @@ Task<void> Reflector::run() {
         co_await watch(step);
         break;
     }
+    if (mutated(Mutation::kHealthUntold) && protocol_.health() == before) protocol_.take_health_changed();
     tell_health();
   }
 }

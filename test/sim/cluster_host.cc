@@ -65,28 +65,45 @@ void ClusterHost::rotate(const std::string& token, bool in_file) {
 }
 
 void ClusterHost::apply(const std::string& target, const std::string& body) {
-  server.request("PATCH", target + "?fieldManager=test&force=true", body, "application/apply-patch+yaml");
+  const apiserver::Answer answer = server.request("PATCH", target + "?fieldManager=test&force=true", body, "application/apply-patch+yaml");
+  // A Thing that is going takes no finalizer any more; anything else would make a workload that changes nothing.
+  if (answer.status >= 300 && !target.starts_with(kThingsPath)) problems.push_back(fmt::format("{}: {} is answered {}: {}", host, target, answer.status, answer.body));
 }
 
 void ClusterHost::set_secret(int i, uint64_t value) {
-  apply(fmt::format("{}/s-{}", kSecretsPath, i), fmt::format(R"({{"apiVersion":"v1","kind":"Secret","data":{{"v":"v{}"}}}})", value));
+  apply(fmt::format("{}/s-{}", kSecretsPath, i), fmt::format(R"({{"apiVersion":"v1","kind":"Secret","data":{{"v":"{:08}"}}}})", value));
 }
 
 void ClusterHost::set_settings(uint64_t value) {
   apply(fmt::format("{}/settings", kMapsPath), fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","data":{{"mode":"m{}"}}}})", value));
 }
 
+void ClusterHost::apply_thing(int i, const std::string& metadata, const std::string& spec) {
+  apply(fmt::format("{}/t{}", kThingsPath, i), fmt::format(R"({{"apiVersion":"example.com/v1","kind":"Thing","metadata":{{{}}},"spec":{{{}}}}})", metadata, spec));
+}
+
 void ClusterHost::set_thing(int i, uint64_t number, int secret, bool finalizer, bool ours) {
-  const std::string name = fmt::format("t{}", i);
   const std::string app = ours ? controller_name(i % controllers_) : "other";
-  apply(fmt::format("{}/{}", kThingsPath, name),
-        fmt::format(R"({{"apiVersion":"example.com/v1","kind":"Thing","metadata":{{"labels":{{"app":"{}"}}{}}},"spec":{{"n":{},"ref":"s-{}"}}}})", app,
-                    finalizer && ours ? R"(,"finalizers":["example.com/sim"])" : "", number, secret));
-  if (ours) asked_[name] = {number, world_.now()};
+  apply_thing(i, fmt::format(R"("labels":{{"app":"{}"}}{})", app, finalizer && ours ? R"(,"finalizers":["example.com/sim"])" : ""),
+              fmt::format(R"("n":{},"ref":"s-{}")", number, secret));
+  if (ours) asked_[fmt::format("t{}", i)] = {number, world_.now()};
+}
+
+void ClusterHost::set_childless(int i, uint64_t number) {
+  apply_thing(i, fmt::format(R"("labels":{{"app":"{}"}})", controller_name(i % controllers_)), fmt::format(R"("n":{},"childless":true)", number));
+  asked_[fmt::format("t{}", i)] = {number, world_.now()};
 }
 
 void ClusterHost::touch_child(int i) {
   server.request("PATCH", fmt::format("{}/t{}", kMapsPath, i), R"({"data":{"n":"drifted"}})", "application/merge-patch+json");
+}
+
+void ClusterHost::plant_child(int i) {
+  const apiserver::StoredPtr thing = server.store().get(*server.table().find("example.com", "things"), "default", fmt::format("t{}", i));
+  if (!thing || thing->value().text("metadata.labels.app") == "other") return;
+  server.request("POST", kMapsPath, fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"t{}","labels":{{"child":"yes"}},)"
+                                                R"("ownerReferences":[{{"apiVersion":"example.com/v1","kind":"Thing","name":"t{}","uid":"{}","controller":true}}]}}}})",
+                                                i, i, thing->value().text("metadata.uid")), "application/json");
 }
 
 void ClusterHost::forget() {
@@ -96,8 +113,8 @@ void ClusterHost::forget() {
   slowest.clear();
 }
 
-void ClusterHost::touch(const std::string& thing) {
-  server.request("PATCH", fmt::format("{}/{}", kThingsPath, thing), R"({"metadata":{"annotations":{"touched":"yes"}}})", "application/merge-patch+json");
+void ClusterHost::touch(const std::string& thing, uint64_t number) {
+  server.request("PATCH", fmt::format("{}/{}", kThingsPath, thing), fmt::format(R"({{"metadata":{{"annotations":{{"touched":"{}"}}}}}})", number), "application/merge-patch+json");
 }
 
 void ClusterHost::served(const gateway::RestRequest& request, const apiserver::Answer& answer) {

@@ -36,10 +36,14 @@ class ClusterHost final : public apiserver::RestHandler::Observer {
   void set_secret(int i, uint64_t value);
   void set_settings(uint64_t value);
   void set_thing(int i, uint64_t number, int secret, bool finalizer, bool ours);
+  // A Thing that wants no child.
+  void set_childless(int i, uint64_t number);
   void remove(const std::string& target) { server.request("DELETE", target); }
   void touch_child(int i);
+  // Somebody makes a child of the Thing, which is ours, where there is none.
+  void plant_child(int i);
   // Changes a Thing in what nobody decides by.
-  void touch(const std::string& thing);
+  void touch(const std::string& thing, uint64_t number);
   // What is known of the plane's writes.
   void forget();
 
@@ -51,6 +55,7 @@ class ClusterHost final : public apiserver::RestHandler::Observer {
 
  private:
   void apply(const std::string& target, const std::string& body);
+  void apply_thing(int i, const std::string& metadata, const std::string& spec);
   void check_order(const std::string& manager);
   void arrived(const std::string& name);
   Task<void> delete_soon(std::string target);

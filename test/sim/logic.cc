@@ -17,6 +17,8 @@ std::string number(const Value& thing) {
   return n != nullptr ? std::to_string(n->integer().value_or(-1)) : "none";
 }
 
+bool is_childless(const Value& thing) { return thing.at("spec.childless") != nullptr; }
+
 // What the child of a Thing must hold.
 struct Wanted {
   std::string n;
@@ -105,7 +107,7 @@ Task<test::CallAnswer> Logic::ask(Work& work, std::string method, std::string pa
   if (!body.empty()) call.set_content_type(method == "PATCH" ? "application/merge-patch+json" : "application/json");
   Task<test::CallAnswer> calling = work.session.call(std::move(call));
   test::CallAnswer answer = co_await calling;
-  if (query == "resourceVersion=0") check_own_write(work, path, answer);
+  if (method == "GET") check_own_write(work, path, answer);
   co_return answer;
 }
 
@@ -145,23 +147,34 @@ Task<bool> Logic::think(Work& work) {
   co_return false;
 }
 
-// The answers' statuses as one: 0 is well.
-Task<int> Logic::ensure(Work& work) {
+Task<test::CallAnswer> Logic::get(Work& work, std::string path) {
+  Task<test::CallAnswer> asking = ask(work, "GET", std::move(path), random_.chance(rates.live) ? "" : "resourceVersion=0", "");
+  co_return co_await asking;
+}
+
+// Blindly: that there is none is as well.
+Task<int> Logic::ensure_no_child(Work& work) {
+  const bool go_on = co_await think(work);
+  if (!go_on) co_return 504;
+  const auto gone = co_await ask(work, "DELETE", fmt::format("{}/{}", kMapsPath, work.reconcile.name()), "", "");
+  co_return gone.ok() || gone.status == 404 ? 0 : gone.status;
+}
+
+Task<int> Logic::ensure_child(Work& work, const std::string& n) {
   const std::string name = work.reconcile.name();
   Wanted wanted;
-  wanted.n = number(work.thing);
+  wanted.n = n;
   wanted.mode = mode_of(work.session.config(work.reconcile.pair()));
   wanted.revision = work.revision;
   wanted.outside = outside(work.cluster, name);
-  const std::string secret(work.thing.text("spec.ref"));
-  const auto reference = co_await ask(work, "GET", fmt::format("{}/{}", kSecretsPath, secret), "resourceVersion=0", "");
+  const auto reference = co_await get(work, fmt::format("{}/{}", kSecretsPath, work.thing.text("spec.ref")));
   if (!reference.ok() && reference.status != 404) co_return reference.status;
   wanted.ref = "absent";
   if (reference.ok()) wanted.ref = json::parse(reference.body).value_or(Value()).text("data.v");
   const bool go_on = co_await think(work);
   if (!go_on) co_return 504;
   const std::string path = fmt::format("{}/{}", kMapsPath, name);
-  const auto child = co_await ask(work, "GET", path, "resourceVersion=0", "");
+  const auto child = co_await get(work, path);
   if (!child.ok() && child.status != 404) co_return child.status;
   const Value present = json::parse(child.ok() ? child.body : "null").value_or(Value());
   if (!child.ok()) {
@@ -171,19 +184,28 @@ Task<int> Logic::ensure(Work& work) {
     const auto changed = co_await write(work, "PATCH", path, child_json(work.thing, wanted, std::string(present.text("metadata.resourceVersion"))));
     if (!changed.ok()) co_return changed.status;
   }
-  if (work.thing.text("status.observed") == wanted.n) co_return 0;
+  co_return 0;
+}
+
+// The answers' statuses as one: 0 is well.
+Task<int> Logic::ensure(Work& work) {
+  const std::string name = work.reconcile.name(), n = number(work.thing);
+  Task<int> seeing = is_childless(work.thing) ? ensure_no_child(work) : ensure_child(work, n);
+  const int seen_to = co_await seeing;
+  if (seen_to != 0) co_return seen_to;
+  if (work.thing.text("status.observed") == n) co_return 0;
   if (random_.chance(rates.hasty)) {
     pb::Call call;
     call.set_reconcile(work.reconcile.id());
     call.set_method("PATCH");
-    call.set_path(path);
+    call.set_path(fmt::format("{}/{}", kMapsPath, name));
     call.set_query(fmt::format("fieldManager={}_{}", work.tag, ++work.writes));
     call.set_content_type("application/merge-patch+json");
     call.set_body(R"({"metadata":{"annotations":{"hasty":"yes"}}})");
     work.session.call_and_forget(std::move(call));
     co_return 500;
   }
-  const std::string status = fmt::format(R"({{"metadata":{{"uid":"{}"}},"status":{{"observed":"{}"}}}})", work.thing.text("metadata.uid"), wanted.n);
+  const std::string status = fmt::format(R"({{"metadata":{{"uid":"{}"}},"status":{{"observed":"{}"}}}})", work.thing.text("metadata.uid"), n);
   const auto told = co_await write(work, "PATCH", fmt::format("{}/{}/status", kThingsPath, name), status);
   co_return told.ok() ? 0 : told.status;
 }
@@ -354,7 +376,7 @@ std::string judge(apiserver::ApiServer& server, const std::string& cluster, cons
     if (!thing.text("metadata.deletionTimestamp").empty()) return fmt::format("thing {} waits for its finalizer", stored->name);
     if (!deciders.contains(std::string(thing.text("metadata.labels.app")))) continue;
     if (thing.text("status.observed") != number(thing)) return fmt::format("thing {} has number {} and observed {}", stored->name, number(thing), thing.text("status.observed"));
-    wanted[std::string(stored->name)] = thing;
+    if (!is_childless(thing)) wanted[std::string(stored->name)] = thing;
   }
   for (const auto& stored : server.store().list(*maps, "default")) {
     const Value child = stored->value();

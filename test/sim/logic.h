@@ -1,7 +1,7 @@
 // What the simulated delegates decide, and the same said as a function of the inputs: for each Thing labelled
 // app=<Controller> a ConfigMap of the same name with its number, its Secret's value, the cluster's settings, the
-// revision of the logic and something that only the delegate knows of (it enqueues a key when that changes); its status
-// tells the number. Now and then a delegate fails, hangs, comes back later, asks for what it may not have, or lies.
+// revision of the logic and something that only the delegate knows of (it enqueues a key when that changes), or none
+// where the Thing is childless (which is seen to without a look); its status tells the number. Now and then a delegate fails, hangs, comes back later, asks for what it may not have, or lies.
 #pragma once
 
 #include <map>
@@ -34,6 +34,7 @@ struct LogicRates {
   double hasty = 0;  // gives its result before its last write was answered
   double refused = 0;
   double lie = 0;
+  double live = 0;  // reads from the cluster what the plane's cache could tell
   Duration longest_thought = std::chrono::milliseconds(20);
 };
 
@@ -81,7 +82,10 @@ class Logic final : public test::DelegateServer::Logic {
   Task<bool> think(Work& work);
   Task<test::CallAnswer> ask(Work& work, std::string method, std::string path, std::string query, std::string body);
   Task<test::CallAnswer> write(Work& work, std::string method, std::string path, std::string body);
+  Task<test::CallAnswer> get(Work& work, std::string path);
   Task<int> ensure(Work& work);
+  Task<int> ensure_child(Work& work, const std::string& n);
+  Task<int> ensure_no_child(Work& work);
   Task<int> clean_up(Work& work);
   Task<void> misbehave(Work& work);
   Task<pb::Result> decide(Work& work);

@@ -1,8 +1,5 @@
-#include "test/sim/plane_sim.h"
-
+// Faults of every kind, or of one bad cluster only.
 #include <fmt/format.h>
-
-#include <algorithm>
 
 #include "test/sim/simulation.h"
 
@@ -13,35 +10,49 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-}  // namespace
+class Chaos final : public Simulation {
+ public:
+  explicit Chaos(uint64_t seed);
+  Report run();
 
-Simulation::Simulation(uint64_t seed) : random_(seed * 0x9E3779B97F4A7C15ull + 1), world_(seed), net_(world_) {
-  report_.seed = seed;
+ private:
+  PlaneOptions choose_plane();
+  void choose_faults();
+  void choose_delegates();
+  // With one bad cluster, that is the last.
+  ClusterHost& victim() { return one_bad_cluster_ ? *clusters_.back() : any(); }
+  void workload() override;
+  void mischief();
+  void trouble_network();
+  void trouble_leader();
+  void rotate(ClusterHost& cluster);
+  void death();
+  void check_pace();
+
+  bool one_bad_cluster_ = false, fleet_ = false;
+  bool network_ = false, deaths_ = false, tokens_ = false, token_files_ = false, clock_ = false;
+};
+
+Chaos::Chaos(uint64_t seed) : Simulation(seed) {
   one_bad_cluster_ = random_.chance(0.4);
   fleet_ = may(0.08, "fleet");
-  controllers_ = random_.chance(0.5) ? 1 : 1 + static_cast<int>(random_.below(3));
-  http2_ = may(0.6, "http2");
-  if (http2_) net_.set_alpn("h2");
-  choose_plane();
-  for (int i = 0; i < controllers_; ++i) {
+  const int controllers = random_.chance(0.5) ? 1 : 1 + static_cast<int>(random_.below(3));
+  if (may(0.6, "http2")) use_http2();
+  const PlaneOptions plane = choose_plane();
+  add_planes(plane, may(0.25, "two-planes"));
+  for (int i = 0; i < controllers; ++i) {
     test::DelegateOptions options;
     // What one bad cluster holds, or a fleet needs, is more than a delegate of few can bear.
     if (!one_bad_cluster_ && !fleet_ && random_.chance(0.3)) options.max_in_flight = 3;
     if (random_.chance(0.2)) options.capabilities = {"ignores-echoes"};
-    delegates_.push_back(std::make_unique<DelegateHost>(world_, net_, i, seed + 1 + static_cast<uint64_t>(i), options));
+    add_delegate(options);
   }
-  const size_t clusters = fleet_ ? 20 + random_.below(31) : 2 + random_.below(3);
-  for (size_t i = 0; i < clusters; ++i) {
-    clusters_.push_back(std::make_unique<ClusterHost>(world_, net_, fmt::format("c{}", i), seed * 100 + i, controllers_, files_.path));
-  }
+  add_clusters(fleet_ ? 20 + random_.below(31) : 2 + random_.below(3));
   choose_faults();
 }
 
-Simulation::~Simulation() { planes_.clear(); }
-
-Report Simulation::run() {
-  for (auto& plane : planes_) plane->apply(desired());
-  for (auto& plane : planes_) plane->start();
+Report Chaos::run() {
+  begin();
   // A little while in peace, chaos, and peace again.
   if (one_bad_cluster_) run_for(seconds(20));
   const MonoTime end = world_.now() + (fleet_ ? random_.between(minutes(1), minutes(4)) : random_.between(minutes(3), minutes(20)));
@@ -50,57 +61,25 @@ Report Simulation::run() {
     workload();
     if (random_.chance(0.3)) mischief();
   }
+  // The last that happens: nothing comes after that would hide what the restart has missed.
+  if (deaths_ && !one_bad_cluster_) restart(seconds(1), false);
   heal();
   check_all();
-  report_.hash = world_.trace_hash();
-  report_.virtual_time = world_.now() - MonoTime(std::chrono::hours(1));
-  return std::move(report_);
+  check_pace();
+  return report();
 }
 
-bool Simulation::may(double chance, const char* name) {
-  const bool yes = random_.chance(chance);
-  if (yes) report_.faults += std::string(" ") + name;
-  return yes;
-}
-
-// Time goes on; a plane whose process ended is started again, as a kubelet does it.
-void Simulation::run_for(Duration time) {
-  const MonoTime until = world_.now() + time;
-  while (world_.now() < until) {
-    world_.run_for(std::min(until - world_.now(), Duration(seconds(1))));
-    tend();
-  }
-}
-
-void Simulation::tend() {
-  size_t working = 0;
-  for (const auto& plane : planes_) {
-    working += plane->working();
-    if (plane->ended() && !dead_.contains(plane.get())) {
-      plane->kill();
-      plane->start();
-    }
-  }
-  if (working > 1) problem("two planes work at once");
-}
-
-void Simulation::choose_plane() {
+PlaneOptions Chaos::choose_plane() {
   PlaneOptions options;
   options.keeps_state = may(0.5, "state");
-  const bool two = may(0.25, "two-planes");
-  if (two) {
-    hub_ = std::make_unique<ClusterHost>(world_, net_, "hub", 7, 1, files_.path);
-    options.hub = "hub";
-  }
   if (random_.chance(0.3)) options.queue.cluster_cap = 2;
   if (!one_bad_cluster_ && !fleet_ && random_.chance(0.3)) options.queue.controller_cap = 4;
   if (random_.chance(0.4)) options.page_size = 2;
-  planes_.push_back(std::make_unique<PlaneHost>(world_, net_, "plane", options));
-  if (two) planes_.push_back(std::make_unique<PlaneHost>(world_, net_, "plane-b", options));
+  return options;
 }
 
-void Simulation::choose_faults() {
-  if (one_bad_cluster_) report_.faults += " one-bad-cluster";
+void Chaos::choose_faults() {
+  if (one_bad_cluster_) faults_ += " one-bad-cluster";
   const bool slow = may(0.5, "delay"), busy = may(0.4, "429"), broken = may(0.4, "5xx"), expired = may(0.4, "410"), plain = may(0.4, "no-watchlist");
   const bool cut = may(0.4, "lost-answers"), stale = may(0.4, "stale"), watches = may(0.6, "watches"), late = may(0.4, "lagging-watches");
   for (auto& cluster : clusters_) {
@@ -124,8 +103,16 @@ void Simulation::choose_faults() {
   token_files_ = random_.chance(0.5);
   clock_ = may(0.3, "clock");
   edits_ = may(0.2, "edits");
-  const bool meddled = may(0.3, "meddlers"), slowly = !one_bad_cluster_ && !fleet_ && may(0.3, "slow-delegates");
+  const bool meddled = may(0.3, "meddlers");
   for (auto& cluster : clusters_) cluster->meddling = meddled && !(one_bad_cluster_ && cluster != clusters_.back()) ? 0.1 : 0;
+  if (tokens_) {
+    for (auto& cluster : clusters_) cluster->rotate("first", token_files_);
+  }
+  choose_delegates();
+}
+
+void Chaos::choose_delegates() {
+  const bool slowly = !one_bad_cluster_ && !fleet_ && may(0.3, "slow-delegates");
   const bool fails = may(0.4, "failures"), hangs = may(0.3, "hangs"), refused = may(0.5, "refused"), later = may(0.3, "later"), lies = may(0.3, "lies"),
              hasty = !one_bad_cluster_ && may(0.3, "hasty");
   for (auto& delegate : delegates_) {
@@ -139,56 +126,16 @@ void Simulation::choose_faults() {
     if (lies && !one_bad_cluster_) rates.lie = 0.05;
     if (one_bad_cluster_) delegate->logic.hangs_only_in = clusters_.back()->host;
   }
-  if (tokens_) {
-    for (auto& cluster : clusters_) cluster->rotate("first", token_files_);
-  }
 }
 
-control::Desired Simulation::desired() const {
-  control::Desired out;
-  for (int i = 0; i < controllers_; ++i) {
-    const auto spec = control::parse_controller(*json::parse(controller_json(i, generation_)));
-    GS_CHECK(spec.has_value());
-    out.controllers.push_back({controller_name(i), std::make_shared<const control::ControllerSpec>(*spec), ""});
-  }
-  for (const auto& cluster : clusters_) out.clusters.push_back(cluster->spec());
-  return out;
-}
-
-void Simulation::apply(const control::Desired& wanted) {
-  for (auto& delegate : delegates_) delegate->logic.forget_writes();
-  for (auto& plane : planes_) plane->apply(wanted);
-}
-
-void Simulation::workload() {
+void Chaos::workload() {
   ClusterHost& cluster = any();
-  const int thing = static_cast<int>(random_.below(kThings)), secret = static_cast<int>(random_.below(kSecrets));
   const bool spared = one_bad_cluster_ && &cluster != clusters_.back().get();
   // What leaves `match` while nobody looks is not known afterwards.
-  const bool may_leave = !spared && !deaths_ && !tokens_ && !edits_ && planes_.size() == 1;
-  const uint64_t what = random_.below(spared ? 5 : 13);
-  if (what < 5) {
-    cluster.set_thing(thing, ++number_, secret, thing % 2 == 0, !may_leave || random_.chance(0.9));
-  } else if (what < 7) {
-    cluster.remove(fmt::format("{}/t{}", kThingsPath, thing));
-  } else if (what == 7) {
-    cluster.set_secret(secret, ++number_);
-  } else if (what == 8) {
-    cluster.remove(fmt::format("{}/t{}", kMapsPath, thing));
-  } else if (what == 9) {
-    cluster.touch_child(thing);
-  } else if (what == 10) {
-    cluster.remove(fmt::format("{}/s-{}", kSecretsPath, secret));
-  } else if (what == 11) {
-    delegate_of(thing).logic.change_outside(cluster.host, fmt::format("t{}", thing));
-  } else if (random_.chance(0.8)) {
-    cluster.set_settings(++number_);
-  } else {
-    cluster.remove(fmt::format("{}/settings", kMapsPath));
-  }
+  change(cluster, spared, !spared && !deaths_ && !tokens_ && !edits_ && planes_.size() == 1);
 }
 
-void Simulation::mischief() {
+void Chaos::mischief() {
   const uint64_t what = random_.below(12);
   if (what < 6 && network_) return trouble_network();
   if (what == 6 && clock_) return world_.jump_wall_clock(random_.between(Duration(0), std::chrono::hours(2)) - std::chrono::hours(1));
@@ -202,11 +149,9 @@ void Simulation::mischief() {
   if (what == 11 && planes_.size() > 1) trouble_leader();
 }
 
-PlaneHost& Simulation::any_plane() { return *planes_[random_.below(planes_.size())]; }
-
-void Simulation::trouble_network() {
+void Chaos::trouble_network() {
   // Of what all clusters share only the delegates' own links; spared where others must keep their pace.
-  const std::string peer = !one_bad_cluster_ && random_.chance(0.3) ? delegates_[random_.below(delegates_.size())]->host : victim().host;
+  const std::string peer = !one_bad_cluster_ && random_.chance(0.3) ? any_delegate().host : victim().host;
   const std::string plane = any_plane().host;
   switch (random_.below(5)) {
     case 0: return net_.partition(plane, peer, random_.between(milliseconds(10), seconds(90)));
@@ -221,7 +166,7 @@ void Simulation::trouble_network() {
 }
 
 // The way to the hub, for as long as a lease lasts or not.
-void Simulation::trouble_leader() {
+void Chaos::trouble_leader() {
   const std::string plane = any_plane().host;
   switch (random_.below(3)) {
     case 0: return net_.partition(plane, "hub", random_.between(seconds(1), seconds(40)));
@@ -230,30 +175,28 @@ void Simulation::trouble_leader() {
   }
 }
 
-void Simulation::rotate(ClusterHost& cluster) {
+void Chaos::rotate(ClusterHost& cluster) {
   cluster.rotate(fmt::format("token-{}", ++number_), token_files_);
   run_for(random_.between(milliseconds(1), seconds(30)));
   if (!token_files_) apply(desired());
 }
 
-void Simulation::death() {
+void Chaos::death() {
   const Duration dead_for = random_.between(milliseconds(1), seconds(60));
   const uint64_t who = one_bad_cluster_ ? 2 : random_.below(3);
   if (who == 0) {
     PlaneHost& plane = any_plane();
-    plane.kill();
-    dead_.insert(&plane);
+    kill(plane);
     run_for(dead_for);
     // Changes that it does not see.
     for (uint64_t i = random_.below(4); i > 0; --i) workload();
-    dead_.erase(&plane);
-    plane.start();
+    start(plane);
     for (uint64_t i = random_.below(6); i > 0; --i) {
       run_for(random_.between(milliseconds(1), seconds(1)));
       workload();
     }
   } else if (who == 1) {
-    DelegateHost& delegate = *delegates_[random_.below(delegates_.size())];
+    DelegateHost& delegate = any_delegate();
     delegate.kill();
     run_for(dead_for);
     delegate.start();
@@ -265,69 +208,24 @@ void Simulation::death() {
   }
 }
 
-// The last that happens: changes while no plane runs, or another leads for a while; nothing comes after that would hide what
-// the restart has missed.
-void Simulation::last_restart() {
-  for (uint64_t i = random_.below(8); i > 0; --i) workload();
-  run_for(random_.between(Duration(0), seconds(1)));
-  const auto leader = std::find_if(planes_.begin(), planes_.end(), [](const auto& plane) { return plane->working(); });
-  PlaneHost& plane = leader == planes_.end() ? any_plane() : **leader;
-  plane.kill();
-  dead_.insert(&plane);
-  for (uint64_t i = random_.below(4); i > 0; --i) workload();
-  DelegateHost& delegate = *delegates_[random_.below(delegates_.size())];
-  for (uint64_t i = random_.below(4); i > 0; --i) {
-    delegate.kill();
-    delegate.start();
+void Chaos::check_pace() {
+  if (!one_bad_cluster_) return;
+  // Random failures of the delegate itself cost backoff everywhere.
+  const bool failed = faults_.find("failures") != std::string::npos || faults_.find("later") != std::string::npos;
+  // An edited Controller begins anew, and lists that the bad cluster does not answer hold their places for a while.
+  const Duration bound = failed || planes_.size() > 1 ? Duration(minutes(20)) : edits_ ? Duration(seconds(40)) : kPace;
+  for (size_t i = 0; i + 1 < clusters_.size(); ++i) {
+    for (const auto& [thing, time] : clusters_[i]->slowest) {
+      if (time > bound) problem(fmt::format("{}, which is well, waited {} for {}", clusters_[i]->host, format_go_duration(time), thing));
+    }
   }
-  generation_ += edits_ && random_.chance(0.5);
-  run_for(random_.between(milliseconds(1), seconds(40)));
-  if (planes_.size() > 1) {
-    PlaneHost& other = planes_.front().get() == &plane ? *planes_.back() : *planes_.front();
-    for (uint64_t i = random_.below(6); i > 0; --i) workload();
-    run_for(random_.between(Duration(0), milliseconds(500)));
-    other.kill();
-    dead_.insert(&other);
-    plane.start();
-    run_for(random_.between(seconds(20), seconds(40)));
-    dead_.erase(&other);
-    other.start();
-  } else {
-    plane.start();
-  }
-  dead_.clear();
-  apply(desired());
 }
 
-void Simulation::heal() {
-  if (deaths_ && !one_bad_cluster_) last_restart();
-  for (auto& plane : planes_) {
-    for (const auto& cluster : clusters_) {
-      cluster->faults.rates = {};
-      cluster->meddling = 0;
-      net_.link(plane->host, cluster->host).reset_probability = 0;
-      net_.heal(plane->host, cluster->host);
-    }
-    for (const auto& delegate : delegates_) {
-      net_.link(plane->host, delegate->host).reset_probability = 0;
-      net_.heal(plane->host, delegate->host);
-    }
-    if (hub_) net_.heal(plane->host, "hub");
-  }
-  if (hub_) hub_->faults.rates = {};
-  for (const auto& delegate : delegates_) {
-    delegate->logic.rates = {};
-    // Of what no stream could be told the delegate has said nothing yet.
-    for (const auto& [name, thing] : delegate->logic.pending()) {
-      const auto at = std::find_if(clusters_.begin(), clusters_.end(), [&host = name](const auto& c) { return c->host == host; });
-      (*at)->touch(thing);
-    }
-  }
-}
+}  // namespace
 
 Report run_plane(uint64_t seed) {
-  Simulation simulation(seed);
-  return simulation.run();
+  Chaos chaos(seed);
+  return chaos.run();
 }
 
 }  // namespace gs::sim

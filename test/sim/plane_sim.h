@@ -23,11 +23,20 @@ struct Report {
 // Faults of every kind, or of one bad cluster only (then all others must keep their pace).
 Report run_plane(uint64_t seed);
 
+// A plane or two, few keys and a state file: deaths and failovers, with changes around each.
+Report run_restarts(uint64_t seed);
+
+// Answers, events and reconciles that overtake one another.
+Report run_races(uint64_t seed);
+
 // A day and more of what comes and goes under ever new names: memory is bounded by what there is.
 Report run_days(uint64_t seed);
 
 // One informer against one server and network that misbehave.
 Report run_reflector(uint64_t seed);
+
+// One informer whose server is now this one, now that one, each as old as it is.
+Report run_failovers(uint64_t seed);
 
 // The reviews of one client, a delegate and a network that misbehave.
 Report run_reviews(uint64_t seed);

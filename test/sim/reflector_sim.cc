@@ -1,8 +1,9 @@
-// One informer, a server and a network that misbehave: what it told its handler must be the server's
-// state once both behave, whatever happened before.
+// One informer, a server and a network that misbehave, or servers that take over from one another: what it told its handler
+// must be the server's state once all behave, whatever happened before.
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 
 #include "apiserver/api_server.h"
 #include "base/strings.h"
@@ -36,7 +37,9 @@ struct Mirror final : cache::InformerHandler {
   void on_deleted(const kube::ObjectRef& object, bool) override {
     if (objects.erase(std::string(object->name())) == 0) problem = "deleted before it was added: " + std::string(object->name());
   }
+  void on_health(cache::Health health, const std::string& why) override { told = {health, why}; }
   std::map<std::string, std::string> objects;
+  std::optional<std::pair<cache::Health, std::string>> told;
   std::string problem;
 };
 
@@ -117,13 +120,19 @@ struct World {
     return out;
   }
   State truth() { return state_of(server.store().list(*server.table().find("", "configmaps"), "")); }
-  // What an informer says that it has seen is what was there, object by object.
-  std::string wrong_with(const cache::Informer& informer, const State& mirror) {
+  // What an informer says that it has seen is what was there, object by object; it never sees what is older than what it
+  // has seen; and its handler knows of its health.
+  std::string wrong_with(const cache::Informer& informer, const Mirror& mirror) {
+    if (mirror.told && *mirror.told != std::pair(informer.health(), informer.reason())) {
+      return fmt::format("the informer says \"{}\" of its health, and told \"{}\"", informer.reason(), mirror.told->second);
+    }
     const auto version = parse_uint(informer.resource_version());
     if (!informer.synced() || !version) return "";
+    if (*version < latest) return fmt::format("the informer goes back from version {} to {}", latest, *version);
+    latest = *version;
     const auto then = server.store().list_at(*server.table().find("", "configmaps"), "", *version);
-    if (!then || state_of(*then) == mirror) return "";
-    return fmt::format("the informer is at version {} with {} objects; the server had {} then, or others", *version, mirror.size(), then->size());
+    if (!then || state_of(*then) == mirror.objects) return "";
+    return fmt::format("the informer is at version {} with {} objects; the server had {} then, or others", *version, mirror.objects.size(), then->size());
   }
 
   Random random;
@@ -132,6 +141,7 @@ struct World {
   SimLoop& server_loop = world.add_loop();
   net::SimNet net{world};
   Faults faults;
+  apiserver::FaultRates& rates = faults.random.rates;
   apiserver::ApiServer server{server_loop, short_memory()};
   std::unique_ptr<net::HttpServer> http;
   std::unique_ptr<net::Listener> listener;
@@ -140,42 +150,39 @@ struct World {
   std::unique_ptr<kube::HttpTransport> transport;
   std::unique_ptr<cache::InformerSet> informers;
   uint64_t number = 0;
+  uint64_t latest = 0;  // that the informer was at
 };
 
-}  // namespace
-
-Report run_reflector(uint64_t seed) {
+// An informer from its first list to its end; `trouble` happens now and then.
+template <class Trouble>
+Report live(World& w, uint64_t seed, Trouble trouble) {
   Report report;
   report.seed = seed;
-  World w(seed);
-  apiserver::FaultRates& rates = w.faults.random.rates;
-  for (double* rate : {&rates.delay, &rates.too_many_requests, &rates.unavailable, &rates.expired, &rates.no_watch_list, &rates.answer_cut, &rates.answer_never,
-                       &rates.stale, &rates.watch_silent, &rates.watch_cut, &rates.watch_expired, &rates.watch_late}) {
-    if (w.random.chance(0.4)) *rate = 0.4 * w.random.unit();
-  }
   Mirror mirror;
   cache::InformerKey key;
   key.resource = cache::GroupVersionResource("", "v1", "configmaps");
   cache::InformerHandle handle = w.informers->acquire(key, mirror);
   for (int round = 0; round < 300; ++round) {
     for (uint64_t i = w.random.below(4); i > 0; --i) w.write();
-    if (w.random.chance(0.05)) w.trouble();
+    trouble();
     w.world.run_for(w.random.between(Duration(0), seconds(3)));
-    if (mirror.problem.empty()) mirror.problem = w.wrong_with(*handle, mirror.objects);
+    if (mirror.problem.empty()) mirror.problem = w.wrong_with(*handle, mirror);
   }
   // A server whose cache never gets as far again as what was seen before.
   const double behind = w.random.chance(0.2) ? 1 : 0;
   if (behind > 0) w.server.store().compact();
-  rates = {};
-  rates.behind = behind;
+  w.rates = {};
+  w.rates.behind = behind;
   w.net.heal("client", "server");
   w.world.run_for(minutes(15));
   // Long after the last fault all is as if nothing had been.
   for (int i = 0; i < 20; ++i) w.write();
   w.world.run_for(seconds(2));
+  if (mirror.problem.empty()) mirror.problem = w.wrong_with(*handle, mirror);
   if (!w.faults.problem.empty()) report.problems.push_back(w.faults.problem);
   if (!mirror.problem.empty()) report.problems.push_back(mirror.problem);
   if (mirror.objects != w.truth()) report.problems.push_back(fmt::format("the informer has {} objects, the server {}; or their versions differ", mirror.objects.size(), w.truth().size()));
+  if (handle->health() != cache::Health::kLive) report.problems.push_back("the informer says of a server that is well: " + handle->reason());
   if (w.server.handler().open_watches() != 1) report.problems.push_back(fmt::format("{} watches are open for one informer", w.server.handler().open_watches()));
   handle = {};
   w.world.run_for(minutes(5));
@@ -185,6 +192,37 @@ Report run_reflector(uint64_t seed) {
   report.hash = w.world.trace_hash();
   report.virtual_time = w.world.now() - MonoTime(std::chrono::hours(1));
   return report;
+}
+
+}  // namespace
+
+Report run_reflector(uint64_t seed) {
+  World w(seed);
+  for (double* rate : {&w.rates.delay, &w.rates.too_many_requests, &w.rates.unavailable, &w.rates.expired, &w.rates.no_watch_list, &w.rates.answer_cut,
+                       &w.rates.answer_never, &w.rates.stale, &w.rates.watch_silent, &w.rates.watch_cut, &w.rates.watch_expired, &w.rates.watch_late}) {
+    if (w.random.chance(0.4)) *rate = 0.4 * w.random.unit();
+  }
+  return live(w, seed, [&] {
+    if (w.random.chance(0.05)) w.trouble();
+  });
+}
+
+// Servers behind one address that take over from one another every few seconds: watches break or are too old wherever they
+// end up, lists are as old as each server is, and who comes at the wrong time is told when to come back.
+Report run_failovers(uint64_t seed) {
+  World w(seed);
+  w.rates.longest_watch = seconds(4);
+  w.rates.watch_cut = 0.4;
+  w.rates.watch_expired = 0.5;
+  w.rates.stale = 0.6;
+  w.rates.no_watch_list = w.random.chance(0.7) ? 0.5 : 0;
+  w.rates.longest_retry_after = 20;
+  w.rates.too_many_requests = w.rates.unavailable = w.random.chance(0.5) ? 0.2 : 0;
+  return live(w, seed, [&] {
+    if (!w.random.chance(0.1)) return;
+    w.faults.not_before = {};
+    w.net.reset("client", "server");
+  });
 }
 
 }  // namespace gs::sim

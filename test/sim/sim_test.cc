@@ -54,11 +54,17 @@ class Sim : public testing::Test {
   static void SetUpTestSuite() { log::configure(std::getenv("GULFSTREAM_SIM_LOG") != nullptr ? log::Level::kDebug : log::Level::kError, log::Format::kText); }
 };
 
-TEST_F(Sim, AnInformerIsRightOnceItsServerAndNetworkBehave) { run_seeds("reflector", &run_reflector, 0.2); }
+TEST_F(Sim, AnInformerIsRightOnceItsServerAndNetworkBehave) { run_seeds("reflector", &run_reflector, 0.1); }
+
+TEST_F(Sim, AnInformerIsRightWhicheverServerItEndsUpAt) { run_seeds("failovers", &run_failovers, 0.1); }
 
 TEST_F(Sim, EveryReviewEndsInItsTimeWhateverGoesWrong) { run_seeds("reviews", &run_reviews, 0.1); }
 
-TEST_F(Sim, WhateverGoesWrongThePlaneKeepsItsPromises) { run_seeds("plane", &run_plane, 0.7); }
+TEST_F(Sim, WhateverGoesWrongThePlaneKeepsItsPromises) { run_seeds("plane", &run_plane, 0.5); }
+
+TEST_F(Sim, WhatChangesAroundARestartIsReconciled) { run_seeds("restarts", &run_restarts, 0.1); }
+
+TEST_F(Sim, WhatOvertakesAReconcileIsReconciled) { run_seeds("races", &run_races, 0.1); }
 
 TEST_F(Sim, ADayOfWhatComesAndGoesLeavesNothingBehind) { explain(run_days(first_seed())); }
 
