@@ -15,15 +15,15 @@ class Races final : public Simulation {
  public:
   explicit Races(uint64_t seed) : Simulation(seed) {
     things_ = 3;
-    if (may(0.5, "http2")) use_http2();
+    if (may(0.25, "http2")) use_http2();
     PlaneOptions options;
     options.keeps_state = may(0.3, "state");
     add_planes(options, false);
     test::DelegateOptions delegate;
-    if (may(0.5, "ignores-echoes")) delegate.capabilities = {"ignores-echoes"};
+    if (may(0.75, "ignores-echoes")) delegate.capabilities = {"ignores-echoes"};
     add_delegate(delegate);
     add_clusters(1);
-    breaks_ = may(0.6, "watches");
+    breaks_ = may(0.5, "watches");
     // Where connections are reset, what was given up then may be served late.
     clusters_[0]->strict_order = !breaks_;
   }
@@ -49,12 +49,12 @@ class Races final : public Simulation {
  private:
   void disturb() {
     ClusterHost& cluster = *clusters_[0];
-    net_.link(cluster.host, planes_[0]->host).max_latency = random_.between(milliseconds(5), seconds(1));
+    net_.link(cluster.host, planes_[0]->host).max_latency = random_.between(milliseconds(5), seconds(2));
     LogicRates& rates = delegates_[0]->logic.rates;
     rates.longest_thought = random_.between(milliseconds(20), seconds(1));
-    rates.live = 0.5 * static_cast<double>(random_.below(3));
+    rates.live = random_.chance(0.7) ? 1 : 0.2;
     if (random_.chance(0.5)) cluster.meddling = 0.5;
-    rates.hasty = random_.chance(0.3) ? 0.3 : 0;
+    rates.hasty = random_.chance(0.2) ? 0.3 : 0;
     if (!breaks_ || random_.chance(0.4)) return;
     // Watches break and begin anew all the time, and what comes and goes meanwhile no list shows.
     apiserver::FaultRates& faults = cluster.faults.rates;
@@ -70,8 +70,8 @@ class Races final : public Simulation {
     const uint64_t what = random_.below(10);
     // A write that was given up may come when its Thing is nobody's any more, and what it made stays.
     const bool may_leave = !breaks_;
-    if (what < 3) return change(cluster, false, may_leave);
-    if (what < 6) return change(cluster, true, false);
+    if (what < 2) return change(cluster, false, may_leave);
+    if (what < 5) return change(cluster, true, false);
     if (what < 9) return cluster.set_secret(static_cast<int>(random_.below(kSecrets)), ++number_);
     cluster.set_thing(any_thing(), ++number_, 0, false, !may_leave);
   }

@@ -48,12 +48,13 @@ class Restarts final : public Simulation {
   void workload() override {
     ClusterHost& cluster = any();
     const int thing = any_thing();
-    const uint64_t what = random_.below(11);
+    const uint64_t what = random_.below(13);
     if (what < 4) return change(cluster, false, false);
     if (what < 7) return delegate_of(thing).logic.change_outside(cluster.host, "t" + std::to_string(thing));
     if (what < 8) return cluster.set_childless(thing, ++number_);
     if (what < 10) return cluster.plant_child(thing);
-    cluster.set_settings(++number_);
+    if (what < 11) return cluster.set_settings(++number_);
+    cluster.set_secret(static_cast<int>(random_.below(kSecrets)), ++number_);
   }
 };
 
