@@ -80,9 +80,9 @@ stage_e2e() {
   local log=build/test-e2e.log rc=0 simulation
   dev_build release
   tools/kube/build.sh build/kube/bin
-  # 1,500 virtual hours of seeds beside it: end-to-end tests mostly wait. The same seeds each time, as a verdict is about
+  # About five minutes of seeds beside it, 3,000 virtual hours: end-to-end tests mostly wait. The same seeds each time, as a verdict is about
   # a commit; ./dev sim and the soak begin elsewhere each time.
-  (dev_sim --hours "${SIM_HOURS:-1500}" --seed "${SIM_SEED:-1}" >build/test-sim.log 2>&1) &
+  (dev_sim --hours "${SIM_HOURS:-3000}" --seed "${SIM_SEED:-1}" >build/test-sim.log 2>&1) &
   simulation=$!
   timeout 3600 build/venv/bin/python -m pytest -q test/e2e -p no:cacheprovider --durations=10 >"$log" 2>&1 || rc=$?
   tail -60 "$log"
