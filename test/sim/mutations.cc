@@ -7,7 +7,7 @@ namespace {
 
 // Bugs that no seed is known for: too rare for the first few hundred seeds, or the workload or the oracle is too weak for them
 // (GULFSTREAM_FIND_SEEDS looks for one).
-constexpr uint64_t kNotCaught = 0;
+[[maybe_unused]] constexpr uint64_t kNotCaught = 0;
 
 constexpr PlantedBug kBugs[] = {
     {PLANTED(WatchFromNow), "a watch is resumed from now instead of from the version last seen", run_reflector, 1},
