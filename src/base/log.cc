@@ -14,7 +14,8 @@
 namespace gs::log {
 namespace {
 
-constexpr size_t kQueueLines = 8192;
+// The library keeps a slot of some 400 bytes for each from the start: 0.8 MB.
+constexpr size_t kQueueLines = 2048;
 
 std::atomic<Level> g_level{Level::kWarning};
 std::atomic<Format> g_format{Format::kText};
@@ -108,6 +109,11 @@ void configure(Level level, Format format) {
 }
 
 void flush() { spdlog::shutdown(); }
+
+uint64_t dropped() {
+  const auto pool = spdlog::thread_pool();
+  return pool == nullptr ? 0 : pool->overrun_counter();
+}
 
 bool enabled(Level level) { return level >= g_level.load(std::memory_order_relaxed); }
 

@@ -45,6 +45,8 @@ using Fields = std::initializer_list<Field>;
 // Called once by main before anything logs; tests log to standard error at kWarning by default.
 void configure(Level level, Format format);
 void flush();
+// Lines that the queue had no room for, since the start; the plane shows them as gulfstream_log_lines_dropped_total.
+uint64_t dropped();
 bool enabled(Level level);
 
 void write(Level level, std::string_view message, Fields fields);

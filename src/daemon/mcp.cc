@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/strings.h"
 #include "control/cluster_selector.h"
@@ -343,12 +344,13 @@ class Mcp final : public fleet::LeaderElector::Observer {
     if (elector_) {
       metrics_.gauge("leader_election_master_status", "1 while this process holds the lease.", {{"name", flags_.leader_election.resource_name}}).set(elector_->leading());
     }
+    MetricSums counts;
+    counts.count("gulfstream_log_lines_dropped_total", "Lines of the log that standard error did not take in time.", log::dropped());
     if (status_) {
-      MetricSums counts;
       counts.count("gulfstream_status_writes_total", "Writes of status to the hub.", status_->writes());
       counts.count("gulfstream_status_write_failures_total", "Of these, those that failed and are tried again.", status_->failures());
-      counts.show(metrics_);
     }
+    counts.show(metrics_);
     return metrics_.expose();
   }
 
