@@ -8,12 +8,11 @@
 #include <fstream>
 
 #include "base/check.h"
+#include "bench/fleet.h"
 #include "test/support/certs.h"
 
 namespace gs::bench {
 namespace {
-
-constexpr const char* kToken = "bench-token";
 
 uint16_t free_port(UvLoop& loop) {
   class Nobody final : public net::Listener::Acceptor {
@@ -25,6 +24,21 @@ uint16_t free_port(UvLoop& loop) {
 }
 
 }  // namespace
+
+std::unique_ptr<kube::HttpTransport> connect_to(UvLoop& loop, net::TlsContext& tls, net::Connector& tcp, uint16_t port) {
+  kube::ConnectionConfig config;
+  config.server = *kube::parse_server_url(fmt::format("https://127.0.0.1:{}", port));
+  config.insecure_skip_tls_verify = true;
+  config.token = kToken;
+  kube::HttpTransportOptions options;
+  options.first_backoff = options.last_backoff = std::chrono::milliseconds(2);
+  options.request_timeout = std::chrono::minutes(2);
+  options.max_response = 512 * 1024 * 1024;
+  const kube::ConnectorDeps deps(loop, tls, tcp);
+  auto transport = kube::make_transport(deps, config, nullptr, options);
+  GS_CHECK(transport.has_value());
+  return *std::move(transport);
+}
 
 ApiTarget::ApiTarget() {
   char name[] = "/tmp/gulfstream-bench-api-XXXXXX";
@@ -92,20 +106,7 @@ std::unique_ptr<ApiTarget> ApiTarget::peer() {
   return out;
 }
 
-void ApiTarget::connect(uint16_t port) {
-  kube::ConnectionConfig config;
-  config.server = *kube::parse_server_url(fmt::format("https://127.0.0.1:{}", port));
-  config.insecure_skip_tls_verify = true;
-  config.token = kToken;
-  kube::HttpTransportOptions options;
-  options.first_backoff = options.last_backoff = std::chrono::milliseconds(2);
-  options.request_timeout = std::chrono::minutes(2);
-  options.max_response = 512 * 1024 * 1024;
-  const kube::ConnectorDeps deps(loop_, tls_, tcp_);
-  auto transport = kube::make_transport(deps, config, nullptr, options);
-  GS_CHECK(transport.has_value());
-  transport_ = *std::move(transport);
-}
+void ApiTarget::connect(uint16_t port) { transport_ = connect_to(loop_, tls_, tcp_, port); }
 
 Task<void> ApiTarget::try_ready(bool& ready) {
   while (!ready) {

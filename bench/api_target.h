@@ -13,6 +13,9 @@
 
 namespace gs::bench {
 
+// A client of one server, with the token of `bench/fleet.h`.
+std::unique_ptr<kube::HttpTransport> connect_to(UvLoop& loop, net::TlsContext& tls, net::Connector& tcp, uint16_t port);
+
 class ApiTarget {
  public:
   // Runs what is needed in a directory of its own. Both write through to the disk.

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace gs::bench {
 
 struct Figure {
@@ -23,8 +25,9 @@ Figures steady_trickle(const std::string& binary);
 Figures idle_clusters(const std::string& binary);
 Figures cached_pods(const std::string& binary);
 Figures queued_keys_and_sessions(const std::string& binary);
-// GULFSTREAM_BENCH_CLUSTERS: how many clusters, numbers with spaces between; "10 100 1000" where it is not set.
-Figures whole_fleets(const std::string& binary);
+// GULFSTREAM_BENCH_CLUSTERS: how many clusters, numbers with spaces between; "10 100 1000 10000" where it is not set.
+// An error, before anything starts, where a process may not have the open files for it; or where a large fleet does not converge.
+Result<Figures> whole_fleets(const std::string& binary);
 // The peer is run where GULFSTREAM_BENCH_PEER names its program (bench/webhook-peer).
 Figures webhooks(const std::string& binary);
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -13,6 +14,8 @@
 
 namespace gs::bench {
 namespace {
+
+constexpr size_t kClustersOfFile = 1000;
 
 void write_file(const std::string& path, const std::string& text) {
   // Renamed into place: the plane reads the directory at any moment.
@@ -38,7 +41,7 @@ apiserver::ApiServerOptions quiet() {
 
 FakeCluster::FakeCluster(UvLoop& loop, net::TlsContext& tls, const net::TlsServerOptions& options)
     : server(loop, quiet()), http_(loop, server.handler()), tls_(loop, tls, options, http_) {
-  server.handler().set_tokens({"bench-token"});
+  server.handler().set_tokens({kToken});
   server.handler().set_observer(this);
   server.table().add(apiserver::custom_resource("example.com", "v1", "things", "Thing"));
   auto listener = net::TcpListener::listen(loop, "127.0.0.1", 0, tls_);
@@ -53,8 +56,8 @@ void FakeCluster::served(const apiserver::RestRequest& request, const apiserver:
 }
 
 Fleet::Fleet() : ca_(test::make_ca("bench")) {
-  const test::KeyPair key = test::make_server_cert(ca_, {"127.0.0.1"});
-  auto identity = tls_.identity(key.cert_pem, key.key_pem);
+  serving_ = test::make_server_cert(ca_, {"127.0.0.1"});
+  auto identity = tls_.identity(serving_.cert_pem, serving_.key_pem);
   GS_CHECK(identity.has_value());
   server_options_.identity = *identity;
   server_options_.alpn = {"h2", "http/1.1"};
@@ -77,6 +80,35 @@ void Fleet::add_clusters(size_t count, const std::function<void(FakeCluster&)>& 
     clusters.push_back(std::make_unique<FakeCluster>(loop, tls_, server_options_));
     if (preload) preload(*clusters.back());
   }
+}
+
+Status Fleet::add_processes(const std::string& binary, size_t count, size_t each, const std::string& preload) {
+  constexpr Duration kLimit = std::chrono::minutes(5), kLook = std::chrono::milliseconds(100);
+  ClusterProcessesOptions options;
+  options.binary = binary;
+  options.directory = root_;
+  options.clusters = count;
+  options.clusters_each = each;
+  options.preload = preload;
+  options.certificate = serving_.cert_pem;
+  options.key = serving_.key_pem;
+  options.token = kToken;
+  processes_ = std::make_unique<ClusterProcesses>(options);
+  for (Duration waited = Duration::zero(); waited < kLimit; waited += kLook) {
+    GS_TRY(const bool ready, processes_->ready());
+    if (ready) return ok();
+    run_for(kLook);
+  }
+  return fail(Code::kDeadlineExceeded, "{} clusters do not listen after {}", count, format_go_duration(kLimit));
+}
+
+std::vector<uint16_t> Fleet::ports() const {
+  std::vector<uint16_t> out;
+  for (const auto& cluster : clusters) out.push_back(cluster->port());
+  if (processes_ != nullptr) {
+    for (const uint16_t port : processes_->ports()) out.push_back(port);
+  }
+  return out;
 }
 
 void Fleet::serve(test::DelegateServer::Logic& logic, uint32_t max_in_flight, std::vector<std::string> capabilities) {
@@ -109,20 +141,27 @@ std::string Fleet::another_delegate_url() {
 std::string Fleet::delegate_url() const { return fmt::format("http://127.0.0.1:{}", delegate_port_ == 0 ? 9 : delegate_port_); }
 
 void Fleet::write_config(const std::vector<std::string>& controllers) {
-  std::string all;
-  for (size_t i = 0; i < clusters.size(); ++i) {
+  const std::vector<uint16_t> ports = this->ports();
+  const std::string authority = base64_encode(ca_.cert_pem);
+  std::string clusters;
+  for (size_t i = 0; i < ports.size(); ++i) {
     const std::string path = fmt::format("{}/kubeconfig-{}", root_, i);
     write_file(path, fmt::format("apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: \"https://127.0.0.1:{}\", "
-                                 "certificate-authority-data: {}}}}}]\nusers: [{{name: u, user: {{token: bench-token}}}}]\n"
-                                 "contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n", clusters[i]->port(), base64_encode(ca_.cert_pem)));
-    all += fmt::format("---\napiVersion: gulfstream.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: c{}}}\nspec: {{connection: {{kubeconfig: {{file: {}}}}}}}\n", i, path);
+                                 "certificate-authority-data: {}}}}}]\nusers: [{{name: u, user: {{token: {}}}}}]\n"
+                                 "contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n", ports[i], authority, kToken));
+    clusters += fmt::format("---\napiVersion: gulfstream.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: c{}}}\nspec: {{connection: {{kubeconfig: {{file: {}}}}}}}\n", i, path);
+    // Some thousands would be more than the plane takes of one file.
+    if (i % kClustersOfFile == kClustersOfFile - 1 || i == ports.size() - 1) {
+      write_file(fmt::format("{}/clusters-{}.yaml", directory_, i / kClustersOfFile), std::exchange(clusters, ""));
+    }
   }
+  std::string all;
   for (std::string controller : controllers) {
     const std::string mark = "DELEGATE";
     if (const size_t at = controller.find(mark); at != std::string::npos) controller.replace(at, mark.size(), delegate_url());
     all += "---\n" + controller + "\n";
   }
-  write_file(directory_ + "/all.yaml", all);
+  write_file(directory_ + "/controllers.yaml", all);
 }
 
 void Fleet::run_for(Duration time) {

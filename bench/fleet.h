@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apiserver/api_server.h"
+#include "bench/cluster_processes.h"
 #include "net/http_server.h"
 #include "net/tcp.h"
 #include "net/tls.h"
@@ -19,7 +20,8 @@ namespace gs::bench {
 
 namespace pb = ::gulfstream::delegate::v1;
 
-class PlaneProcess;
+// What every cluster takes for an administrator's.
+inline constexpr const char* kToken = "bench-token";
 
 // One server on a port of its own.
 class FakeCluster final : private apiserver::RestHandler::Observer {
@@ -59,6 +61,13 @@ class Fleet {
 
   // More clusters, not yet known to the plane.
   void add_clusters(size_t count, const std::function<void(FakeCluster&)>& preload = {});
+  // More clusters of `binary apiserver`, so many in a process at most, each with the objects of a YAML; waits until they
+  // listen.
+  Status add_processes(const std::string& binary, size_t count, size_t each, const std::string& preload);
+  // What those cost.
+  const ClusterProcesses& processes() const { return *processes_; }
+  // Of all clusters, those in processes behind the others.
+  std::vector<uint16_t> ports() const;
   // Serves a delegate; `logic` outlives the fleet.
   void serve(test::DelegateServer::Logic& logic, uint32_t max_in_flight = 256, std::vector<std::string> capabilities = {});
   void stop_serving();
@@ -79,10 +88,11 @@ class Fleet {
 
  private:
   net::TlsContext tls_;
-  test::KeyPair ca_;
+  test::KeyPair ca_, serving_;
   net::TlsServerOptions server_options_;
   std::string root_;
   std::string directory_;
+  std::unique_ptr<ClusterProcesses> processes_;
   uint16_t delegate_port_ = 0;
   std::unique_ptr<test::DelegateServer> delegate_;
   std::unique_ptr<net::HttpServer> delegate_http_;

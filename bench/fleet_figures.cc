@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <sstream>
 
 #include "base/check.h"
+#include "base/files.h"
 #include "bench/figures.h"
+#include "bench/large_fleet.h"
 #include "bench/plane_process.h"
 #include "bench/workload.h"
 
@@ -128,6 +131,7 @@ void idle(const std::string& binary, double alone, Named figures) {
   fleet.run_for(kIdleTime);
   fleet.settle(plane);
   figures.add("idle_cluster_bytes", (static_cast<double>(plane.resident_bytes()) - alone) / static_cast<double>(figures.clusters), "B", "< 51200");
+  figures.add("idle_cores", idle_cores(plane, fleet), "cores");
 }
 
 // CPU-seconds of the plane for changes that `make` makes, each seen to its status.
@@ -175,15 +179,28 @@ void busy(const std::string& binary, double alone, Named figures) {
   GS_CHECK(worker.failures == 0);
 }
 
+std::vector<size_t> fleet_sizes() {
+  const char* sizes = std::getenv("GULFSTREAM_BENCH_CLUSTERS");
+  std::istringstream in(sizes != nullptr ? sizes : "10 100 1000 10000");
+  return {std::istream_iterator<size_t>(in), {}};
+}
+
 }  // namespace
 
-Figures whole_fleets(const std::string& binary) {
-  const char* sizes = std::getenv("GULFSTREAM_BENCH_CLUSTERS");
-  std::istringstream in(sizes != nullptr ? sizes : "10 100 1000");
+Result<Figures> whole_fleets(const std::string& binary) {
+  const std::vector<size_t> sizes = fleet_sizes();
+  const size_t open_files = raise_file_limit();
+  GS_TRY_STATUS(enough_open_files(sizes, open_files));
   Figures out;
   const double alone = plane_alone(binary);
-  for (size_t clusters = 0; in >> clusters;) {
+  for (const size_t clusters : sizes) {
     say(fmt::format("a fleet of {} clusters", clusters).c_str());
+    if (clusters > kMostClustersWithObjects) {
+      if (Status done = large_fleet(binary, alone, clusters, open_files, out); !done) {
+        return fail(std::move(done).error().with_context(fmt::format("a fleet of {} clusters", clusters)));
+      }
+      continue;
+    }
     idle(binary, alone, {out, clusters});
     busy(binary, alone, {out, clusters});
   }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 
 #include "base/log.h"
 #include "bench/figures.h"
@@ -16,9 +17,9 @@ namespace {
 
 struct Group {
   const char* name;
-  gs::bench::Figures (*measure)(const std::string&);
+  std::function<gs::Result<gs::bench::Figures>(const std::string&)> measure;
 };
-constexpr Group kGroups[] = {
+const Group kGroups[] = {
     {"latency", gs::bench::event_latency},   {"reconciles", gs::bench::full_reconciles}, {"trickle", gs::bench::steady_trickle},
     {"idle", gs::bench::idle_clusters},      {"pods", gs::bench::cached_pods},           {"keys", gs::bench::queued_keys_and_sessions},
     {"webhook", gs::bench::webhooks},         {"fleet", gs::bench::whole_fleets},
@@ -59,12 +60,14 @@ void say(const gs::bench::Figure& figure) {
 }
 
 // Runs a group, and says what else the machine did meanwhile: a figure of a busy machine is not one of the plane.
-gs::bench::Figures measure(const Group& group, const char* binary) {
+gs::Result<gs::bench::Figures> measure(const Group& group, const char* binary) {
   double load = 0;
   if (getloadavg(&load, 1) != 1) load = -1;
   const double own = own_cpu(), machine = machine_cpu();
   const auto begun = std::chrono::steady_clock::now();
-  gs::bench::Figures out = group.measure(binary);
+  auto measured = group.measure(binary);
+  if (!measured) return measured;
+  gs::bench::Figures out = *std::move(measured);
   const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   const std::string suffix = std::string("_") + group.name;
   out.push_back({"load_average_before" + suffix, load, "", ""});
@@ -84,7 +87,12 @@ int main(int argc, char** argv) {
   gs::bench::Figures all;
   for (const Group& group : kGroups) {
     if (!wanted(group.name, argc, argv)) continue;
-    for (const gs::bench::Figure& figure : measure(group, argv[1])) all.push_back(figure);
+    const auto figures = measure(group, argv[1]);
+    if (!figures) {
+      fmt::print(stderr, "error: {}: {}\n", group.name, figures.error().message);
+      return 1;
+    }
+    all.insert(all.end(), figures->begin(), figures->end());
   }
   fmt::print("\n{:<34} {:>14} {:<6} {}\n", "figure", "value", "unit", "aim");
   for (const gs::bench::Figure& f : all) fmt::print("{:<34} {:>14.6g} {:<6} {}\n", f.name, f.value, f.unit, f.aim);

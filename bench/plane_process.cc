@@ -55,7 +55,11 @@ void ServerProcess::kill_now() {
   waitpid(std::exchange(pid_, -1), nullptr, 0);
 }
 
-bool ServerProcess::alive() const { return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0; }
+// Not reaped: its number stays its own until the destructor has waited for it.
+bool ServerProcess::alive() const {
+  siginfo_t ended{};
+  return pid_ > 0 && waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+}
 
 double ServerProcess::cpu_seconds() const {
   std::ifstream in("/proc/" + std::to_string(pid_) + "/stat");

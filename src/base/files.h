@@ -16,6 +16,9 @@ inline constexpr mode_t kPublicFile = 0644;
 bool file_exists(const std::string& path);
 // Whole or not at all, and on the disk when it returns.
 Status write_whole_file(const std::string& path, const std::string& text, mode_t mode);
+// Lets this process and its children have as many files and sockets open as they may at all (the soft limit becomes the
+// hard one), and says how many that is.
+size_t raise_file_limit();
 // Makes renames within it last. Errors do no harm: what was renamed is whole.
 void sync_directory(const std::string& path);
 // Made where it is missing, for its owner alone; one that others may look into is refused rather than changed.

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <filesystem>
 
@@ -114,17 +112,10 @@ Result<std::vector<embedded::Manifest>> preloaded(const ApiServerFlags& flags) {
   return out;
 }
 
-void raise_file_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int run_apiserver(const ApiServerFlags& flags) {
   mallopt(M_ARENA_MAX, static_cast<int>(flags.loops));  // as run_mcp()
   log::configure(flags.log_level, flags.log_format);
-  raise_file_limit();
+  raise_file_limit();  // a cluster has a port and its clients
   int code = 0;
   {
     Program program(flags);

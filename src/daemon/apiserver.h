@@ -13,7 +13,5 @@ int run_apiserver(const ApiServerFlags& flags);
 Result<embedded::HostOptions> host_options(const ApiServerFlags& flags, const std::string& name);
 // All files that --preload names.
 Result<std::vector<embedded::Manifest>> preloaded(const ApiServerFlags& flags);
-// Thousands of clusters and clients are thousands of sockets: as many as this user may have.
-void raise_file_limit();
 
 }  // namespace gs::daemon

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/strings.h"
@@ -385,6 +386,7 @@ int run_mcp(const McpFlags& flags) {
   // would keep what a fleet's configuration once took to read.
   mallopt(M_ARENA_MAX, static_cast<int>(flags.loops));
   log::configure(flags.log_level, flags.log_format);
+  raise_file_limit();  // a cluster has one connection, or two; shells and many services begin with 1024
   int code = 0;
   {
     Mcp mcp(flags);

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <thread>
 
+#include "base/files.h"
 #include "base/strings.h"
 #include "daemon/apiserver.h"
 #include "daemon/hub_manifests.h"
