@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "apiserver/authorization/bootstrap_policy.h"
 #include "base/check.h"
 
 namespace gs::apiserver {
 
 ApiServer::ApiServer(Loop& loop, const ApiServerOptions& options, Begun)
-    : store_(loop, options.history),
+    : loop_(loop),
+      store_(loop, options.history),
       handler_(loop, table_, store_, options.watches),
       namespaces_(loop, table_, store_, handler_.registry()),
       garbage_(loop, table_, store_, handler_.registry()),
@@ -35,6 +37,12 @@ void ApiServer::begin(const ApiServerOptions& options) {
   namespaces_.start();
   events_.start();
   objects_.start();
+  if (allows_everything(options.authorization)) return;
+  authorization_ = std::make_unique<Authorization>(loop_, table_, store_, handler_.registry(), options.authorization);
+  authorization_->rbac.start();
+  ensure_bootstrap_policy(table_, store_, handler_.registry());
+  authorization_->aggregation.start();
+  handler_.set_authorizer(authorization_->authorizer);
 }
 
 void ApiServer::add_namespace(const std::string& name) {
@@ -54,6 +62,10 @@ void ApiServer::preload(const ResourceType& type, const std::string& ns, const s
 
 Answer ApiServer::request(const std::string& method, const std::string& target, const std::string& body, const std::string& content_type) {
   return handler_.ask(method, target, body, content_type);
+}
+
+Answer ApiServer::request_as(const UserInfo& user, const std::string& method, const std::string& target, const std::string& body, const std::string& content_type) {
+  return handler_.ask(method, target, body, content_type, &user);
 }
 
 }  // namespace gs::apiserver

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "apiserver/authorization/authorizer.h"
+#include "apiserver/authorization/role_aggregation.h"
 #include "apiserver/cluster_objects.h"
 #include "apiserver/custom_resource_definitions.h"
 #include "apiserver/event_expiry.h"
@@ -22,6 +24,8 @@ struct ApiServerOptions {
   Duration garbage_period{0};  // how long after a change garbage is collected by owner reference; zero: never
   Duration event_ttl = std::chrono::hours(1);
   ClusterObjectsOptions objects;
+  // Empty: everybody may do everything.
+  std::vector<AuthorizationMode> authorization;
 };
 
 class ApiServer {
@@ -38,8 +42,10 @@ class ApiServer {
   // Null in memory.
   RevisionJournal* journal() { return journal_.get(); }
 
-  // Requests without HTTP, for preloading and for tests. `target` as in a URL.
+  // Requests without HTTP, for preloading and for tests: nobody asks whether they may. `target` as in a URL.
   Answer request(const std::string& method, const std::string& target, const std::string& body = {}, const std::string& content_type = "application/json");
+  // The same for a user, as far as they may.
+  Answer request_as(const UserInfo& user, const std::string& method, const std::string& target, const std::string& body = {}, const std::string& content_type = "application/json");
   // Creates an object at its place; CHECKs that it could be.
   void preload(const ResourceType& type, const std::string& ns, const std::string& json);
   void add_namespace(const std::string& name);
@@ -50,6 +56,7 @@ class ApiServer {
   // Once the store has what there was.
   void begin(const ApiServerOptions& options);
 
+  Loop& loop_;
   ResourceTable table_;
   Store store_;
   std::unique_ptr<RevisionJournal> journal_;
@@ -59,6 +66,15 @@ class ApiServer {
   EventExpiry events_;
   ClusterObjects objects_;
   CustomResourceDefinitions crds_;
+  // What there is where not everybody may do everything.
+  struct Authorization {
+    Authorization(Loop& loop, ResourceTable& table, Store& store, Registry& registry, const std::vector<AuthorizationMode>& modes)
+        : rbac(table, store, registry), aggregation(loop, table, store, registry), authorizer(modes, rbac) {}
+    Rbac rbac;
+    RoleAggregation aggregation;
+    Authorizer authorizer;
+  };
+  std::unique_ptr<Authorization> authorization_;
 };
 
 }  // namespace gs::apiserver

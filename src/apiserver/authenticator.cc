@@ -11,8 +11,7 @@ constexpr std::string_view kBearer = "bearer ";
 constexpr size_t kTokenColumns = 3;
 
 UserInfo authenticated(UserInfo user) {
-  const std::string group = "system:authenticated";
-  if (std::find(user.groups.begin(), user.groups.end(), group) == user.groups.end()) user.groups.push_back(group);
+  user.ensure_group(kAuthenticated);
   return user;
 }
 
@@ -56,6 +55,12 @@ Answer unauthorized() { return failure(401, "Unauthorized", "Unauthorized"); }
 
 }  // namespace
 
+bool UserInfo::in_group(const std::string& group) const { return std::find(groups.begin(), groups.end(), group) != groups.end(); }
+
+void UserInfo::ensure_group(const std::string& group) {
+  if (!in_group(group)) groups.push_back(group);
+}
+
 Status Authenticator::add_token_file(std::string_view csv) {
   size_t number = 0;
   for (std::string_view line : split(csv, '\n')) {
@@ -89,9 +94,6 @@ std::optional<UserInfo> Authenticator::user_of_token(std::string_view token) con
 }
 
 Checked<UserInfo> Authenticator::authenticate(const net::HttpRequest& request, const std::vector<std::string>& subject) const {
-  for (const net::Header& header : request.headers) {
-    if (header.name.starts_with("impersonate-")) return refuse(failure(403, "Forbidden", header.name + ": impersonation is not served"));
-  }
   if (!subject.empty() && !subject.front().empty()) {
     UserInfo user;
     user.name = subject.front();
@@ -106,10 +108,10 @@ Checked<UserInfo> Authenticator::authenticate(const net::HttpRequest& request, c
   }
   // As in Kubernetes: credentials that are refused are not the same as none.
   if (!subject.empty()) return refuse(unauthorized());
-  if (!is_public_path(std::string_view(request.target).substr(0, request.target.find('?')))) return refuse(unauthorized());
+  if (!anybody_ && !is_public_path(std::string_view(request.target).substr(0, request.target.find('?')))) return refuse(unauthorized());
   UserInfo nobody;
   nobody.name = "system:anonymous";
-  nobody.groups.emplace_back("system:unauthenticated");
+  nobody.groups.emplace_back(kUnauthenticated);
   return nobody;
 }
 

@@ -1,6 +1,5 @@
 // Who asks: a verified client certificate (the CN is the user, the Os its groups) or a bearer token, in this order, as
-// k8s.io/apiserver's union of authenticators. Whoever is authenticated may do everything: there is no authorization
-// here yet. Filled at the start and immutable afterwards: any thread.
+// k8s.io/apiserver's union of authenticators. Filled at the start and immutable afterwards: any thread.
 #pragma once
 
 #include <optional>
@@ -10,27 +9,22 @@
 #include <vector>
 
 #include "apiserver/answer.h"
+#include "apiserver/user_info.h"
 #include "base/error.h"
 #include "net/http.h"
 
 namespace gs::apiserver {
-
-struct UserInfo {
-  std::string name;
-  std::string uid;
-  std::vector<std::string> groups;
-
-  bool anonymous() const { return name == "system:anonymous"; }
-};
 
 class Authenticator {
  public:
   // Kubernetes' --token-auth-file: CSV of token, user, uid and, if any, "group1,group2". kInvalid names the line.
   Status add_token_file(std::string_view csv);
   void add_token(std::string_view token, UserInfo user);
+  // Who shows nothing is system:anonymous everywhere, for an authorizer to judge.
+  void let_anybody_ask() { anybody_ = true; }
 
   // `subject`: of the client certificate, as HttpExchange::client_certificate_subject() has it.
-  // 401 where what is shown is not known, or nothing is shown for a path that wants to know. 403: impersonation.
+  // 401 where what is shown is not known, or nothing is shown for a path that wants to know.
   Checked<UserInfo> authenticate(const net::HttpRequest& request, const std::vector<std::string>& subject) const;
   // For reviews of tokens; nullopt: it is nobody's.
   std::optional<UserInfo> user_of_token(std::string_view token) const;
@@ -38,6 +32,7 @@ class Authenticator {
  private:
   // By digest, so that the time of a search tells nothing of a token.
   std::unordered_map<std::string, UserInfo> tokens_;
+  bool anybody_ = false;
 };
 
 // What anybody may ask: probes and the version (Kubernetes' role system:public-info-viewer).

@@ -177,6 +177,9 @@ Answer Registry::create_object(const ResourceType& type, const RestRequest& requ
   const std::string name(metadata.text("name"));
   refusal = check_namespace(type, ns, name);
   if (refusal.status != 200) return refusal;
+  if (guard_ != nullptr) {
+    if (std::optional<Answer> refused = guard_->refuses(type, request, object, nullptr)) return *std::move(refused);
+  }
   if (const std::string_view version = metadata.text("resourceVersion"); !version.empty() && version != "0") {
     return failure(500, "", "resourceVersion should not be set on objects to be created");
   }
@@ -230,6 +233,9 @@ Answer Registry::update_object(const ResourceType& type, const RestRequest& requ
 
 Answer Registry::replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied) {
   const Value old = shown(type, *current);
+  if (guard_ != nullptr) {
+    if (std::optional<Answer> refused = guard_->refuses(type, request, wanted.object, &old)) return *std::move(refused);
+  }
   const std::string version(wanted.object.text("metadata.resourceVersion")), uid(wanted.object.text("metadata.uid"));
   if (!version.empty() && !parse_uint(version)) return failure(500, "", fmt::format("strconv.ParseUint: parsing \"{}\": invalid syntax", version));
   // An update makes it a precondition, a patch does not.

@@ -5,6 +5,7 @@
 // Apply merges maps and replaces lists; it knows the fields of other appliers, not of other writers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,27 @@ class Registry {
 
    protected:
     ~Follower() = default;
+  };
+
+  // Asked of each object that is about to be created or replaced, before it is judged: for one request of one user.
+  class Guard {
+   public:
+    // `old` is null for a new object.
+    virtual std::optional<Answer> refuses(const ResourceType& type, const RestRequest& request, const json::Value& object, const json::Value* old) const = 0;
+
+   protected:
+    ~Guard() = default;
+  };
+  // The guard of what is written as long as this lives; null: none. Requests are one step, so there is never a second.
+  class Guarded {
+   public:
+    Guarded(Registry& registry, const Guard* guard) : registry_(registry) { registry_.guard_ = guard; }
+    ~Guarded() { registry_.guard_ = nullptr; }
+    Guarded(const Guarded&) = delete;
+    Guarded& operator=(const Guarded&) = delete;
+
+   private:
+    Registry& registry_;
   };
 
   Registry(Loop& loop, ResourceTable& table, Store& store);
@@ -90,6 +112,7 @@ class Registry {
   ResourceTable& table_;
   Store& store_;
   std::vector<Follower*> followers_;
+  const Guard* guard_ = nullptr;
 };
 
 // A document as a patch makes it, or why it cannot.

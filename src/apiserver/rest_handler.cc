@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "apiserver/authorization/write_guard.h"
 #include "apiserver/discovery.h"
+#include "apiserver/impersonation.h"
 #include "apiserver/protobuf.h"
 #include "apiserver/request_reader.h"
 #include "apiserver/respond.h"
@@ -89,6 +91,23 @@ Checked<UserInfo> RestHandler::authenticate(net::HttpExchange& exchange) const {
   return UserInfo();
 }
 
+Checked<UserInfo> RestHandler::admit(net::HttpExchange& exchange) const {
+  Checked<UserInfo> user = authenticate(exchange);
+  if (!user || authenticator_ == nullptr) return user;
+  user = impersonate(exchange.request(), *std::move(user), authorizer_);
+  if (!user) return user;
+  if (std::optional<Answer> refusal = refuses(*user, exchange.request().method, exchange.request().target)) return refuse(*std::move(refusal));
+  return user;
+}
+
+std::optional<Answer> RestHandler::refuses(const UserInfo& user, std::string_view method, std::string_view target) const {
+  if (authorizer_ == nullptr) return std::nullopt;
+  const Attributes asked = attributes_of(method, target);
+  const Decision decision = authorizer_->authorize(user, asked);
+  if (decision.allowed) return std::nullopt;
+  return access_denied(user, asked, decision.reason);
+}
+
 Task<void> RestHandler::handle(net::HttpExchange& exchange) {
   ++stats_.requests;
   const net::HttpRequest& http = exchange.request();
@@ -98,9 +117,9 @@ Task<void> RestHandler::handle(net::HttpExchange& exchange) {
   const std::string* accept = net::find_header(http.headers, "accept");
   const Representation errors = negotiate_errors(accept);
   const auto fail = [&](const Answer& answer) { respond(exchange, negotiated(answer, errors), loop_.random()); };
-  const Checked<UserInfo> user = authenticate(exchange);
+  const Checked<UserInfo> user = admit(exchange);
   if (!user) {
-    ++stats_.unauthorized;
+    if (user.error().status == 401) ++stats_.unauthorized;
     co_return fail(user.error());
   }
   if (!is_resource_path(path)) {
@@ -188,7 +207,7 @@ Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Represen
     if (!writable) co_return fail(failure(500, "InternalError", writable.error().message));
   }
   const Checked<std::string> json = json_body(*route.type, route.request, *std::move(body), header(exchange.request(), "content-type"));
-  Answer answer = json ? serve_now(route, as, *json, fault) : json.error();
+  Answer answer = json ? serve_user(route, as, *json, fault) : json.error();
   // Nobody is told what a crash could take back; of a read this is the state it saw.
   const Status durable = co_await store_.durable(store_.version());
   if (!durable) answer = failure(500, "InternalError", durable.error().message);
@@ -218,6 +237,13 @@ Task<void> RestHandler::send_parts(net::HttpExchange& exchange, Answer answer) {
   }
 }
 
+Answer RestHandler::serve_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
+  if (authorizer_ == nullptr) return serve_now(route, as, body, fault);
+  const WriteGuard guard(*authorizer_, route.user);
+  const Registry::Guarded guarded(registry_, &guard);
+  return serve_now(route, as, body, fault);
+}
+
 Answer RestHandler::serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
   const ResourceType& type = *route.type;
   Answer answer;
@@ -244,7 +270,7 @@ Answer RestHandler::serve_now(const Route& route, const Representation& as, std:
 Answer RestHandler::ask_review(const Route& route, std::string_view body) const {
   auto object = json::parse(body);
   if (!object || !object->is_object()) return bad_request("the body is not a JSON object");
-  return review(*route.type, *std::move(object), route.user, authenticator_, loop_.wall_now());
+  return review(*route.type, *std::move(object), ReviewContext{route.user, authenticator_, authorizer_, route.request.ns}, loop_.wall_now());
 }
 
 Answer RestHandler::write(const Route& route, std::string_view body) {
@@ -258,13 +284,17 @@ Answer RestHandler::write(const Route& route, std::string_view body) {
   }
 }
 
-Answer RestHandler::ask(std::string_view method, std::string_view target, const std::string& body, std::string_view content_type) {
-  const Checked<Route> found = route(method, target, content_type);
+Answer RestHandler::ask(std::string_view method, std::string_view target, const std::string& body, std::string_view content_type, const UserInfo* user) {
+  if (user != nullptr) {
+    if (std::optional<Answer> refusal = refuses(*user, method, target)) return *std::move(refusal);
+  }
+  Checked<Route> found = route(method, target, content_type);
   if (!found) return found.error();
   const Checked<Representation> as = negotiate(nullptr, *found->type, found->request);
   const Checked<std::string> json = json_body(*found->type, found->request, body, content_type);
   if (!json) return json.error();
-  Answer answer = serve_now(*found, *as, *json, {});
+  if (user != nullptr) found->user = *user;
+  Answer answer = user != nullptr ? serve_user(*found, *as, *json, {}) : serve_now(*found, *as, *json, {});
   while (answer.more) {
     if (!answer.more->next(answer.body)) answer.more.reset();
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "apiserver/authenticator.h"
+#include "apiserver/authorization/authorizer.h"
 #include "apiserver/faults.h"
 #include "apiserver/lister.h"
 #include "apiserver/registry.h"
@@ -37,13 +38,17 @@ class RestHandler final : public net::HttpHandler {
   RestHandler(Loop& loop, ResourceTable& table, Store& store, WatchOptions watches);
 
   Task<void> handle(net::HttpExchange& exchange) override;
-  // A request without HTTP, in one step; watches are refused.
-  Answer ask(std::string_view method, std::string_view target, const std::string& body, std::string_view content_type);
+  // A request without HTTP, in one step; watches are refused. `user`: who asks; null: the server itself, who may everything.
+  Answer ask(std::string_view method, std::string_view target, const std::string& body, std::string_view content_type, const UserInfo* user = nullptr);
 
   // Bearer tokens that are taken; empty: everybody may come. Changing them rotates.
   void set_tokens(std::set<std::string> tokens) { tokens_ = std::move(tokens); }
   // Who may come, in place of the tokens above. Outlives the handler.
   void set_authenticator(const Authenticator& authenticator) { authenticator_ = &authenticator; }
+  // Who may do what; without it everybody may do everything. Outlives the handler.
+  void set_authorizer(const Authorizer& authorizer) { authorizer_ = &authorizer; }
+  // Who asks, on whose behalf, and that they may; else 401 or 403.
+  Checked<UserInfo> admit(net::HttpExchange& exchange) const;
   // Outlives the handler.
   void set_faults(Faults& faults) { faults_ = &faults; }
   void set_observer(Observer* observer) { observer_ = observer; }
@@ -60,6 +65,8 @@ class RestHandler final : public net::HttpHandler {
   };
 
   Checked<UserInfo> authenticate(net::HttpExchange& exchange) const;
+  // 403 where the user may not; nullopt where they may.
+  std::optional<Answer> refuses(const UserInfo& user, std::string_view method, std::string_view target) const;
   Checked<Route> route(std::string_view method, std::string_view target, std::string_view content_type) const;
   // 200, or why the type does not serve that.
   Answer check_served(const ResourceType& type, const RestRequest& request) const;
@@ -67,6 +74,8 @@ class RestHandler final : public net::HttpHandler {
   Task<void> send_parts(net::HttpExchange& exchange, Answer answer);
   // Everything but watches, in one step. The body is JSON, but an apply's.
   Answer serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
+  // The same as far as the user may.
+  Answer serve_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
   Answer write(const Route& route, std::string_view body);
   Answer ask_review(const Route& route, std::string_view body) const;
 
@@ -78,6 +87,7 @@ class RestHandler final : public net::HttpHandler {
   WatchHub watches_;
   std::set<std::string> tokens_;
   const Authenticator* authenticator_ = nullptr;  // null: tokens_
+  const Authorizer* authorizer_ = nullptr;
   NoFaults no_faults_;
   Faults* faults_ = &no_faults_;
   Observer* observer_ = nullptr;

@@ -15,10 +15,11 @@ UserInfo alice() {
   return out;
 }
 
-ResourceType kind(const char* group, const char* name) { return ResourceType(group, "v1", "reviews", name, false); }
+ResourceType kind(const char* group, const char* name) { return ResourceType(group, "v1", "reviews", name, std::string_view(name).starts_with("Local")); }
 
 json::Value reviewed(const ResourceType& type, const char* object, const Authenticator* authenticator = nullptr) {
-  const Answer answer = review(type, *json::parse(object), alice(), authenticator, WallTime());
+  const UserInfo user = alice();
+  const Answer answer = review(type, *json::parse(object), ReviewContext{user, authenticator, nullptr, "default"}, WallTime());
   EXPECT_EQ(answer.status, 201) << answer.body;
   return *json::parse(answer.body);
 }
@@ -32,11 +33,11 @@ TEST(ReviewsTest, SayWhoAsks) {
 
 TEST(ReviewsTest, AllowEverythingAndKeepWhatWasAsked) {
   for (const char* name : {"SelfSubjectAccessReview", "SubjectAccessReview", "LocalSubjectAccessReview"}) {
-    const json::Value out = reviewed(kind("authorization.k8s.io", name), R"({"spec":{"resourceAttributes":{"verb":"delete"}}})");
+    const json::Value out = reviewed(kind("authorization.k8s.io", name), R"({"spec":{"user":"bob","resourceAttributes":{"verb":"delete","namespace":"default"}}})");
     EXPECT_EQ(out.at("status.allowed")->dump(), "true") << name;
     EXPECT_EQ(out.text("spec.resourceAttributes.verb"), "delete");
   }
-  const json::Value rules = reviewed(kind("authorization.k8s.io", "SelfSubjectRulesReview"), "{}");
+  const json::Value rules = reviewed(kind("authorization.k8s.io", "SelfSubjectRulesReview"), R"({"spec":{"namespace":"default"}})");
   EXPECT_EQ(rules.at("status.resourceRules")->dump(), R"([{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}])");
 }
 
@@ -51,7 +52,8 @@ TEST(ReviewsTest, KnowTheTokensOfTheTokenFile) {
 }
 
 TEST(ReviewsTest, OfAnotherKindAreRefusedInWords) {
-  const Answer answer = review(kind("", "Binding"), json::Value(json::Object()), alice(), nullptr, WallTime());
+  const UserInfo user = alice();
+  const Answer answer = review(kind("", "Binding"), json::Value(json::Object()), ReviewContext{user, nullptr, nullptr, ""}, WallTime());
   EXPECT_EQ(answer.status, 501);
   EXPECT_THAT(answer.body, HasSubstr("is not served by this server"));
 }

@@ -95,6 +95,9 @@ Result<embedded::HostOptions> host_options(const ApiServerFlags& flags, const st
   for (const std::string& context : out.names) out.servers.files.push_back(flags.in_memory ? "" : fmt::format("{}/{}.db", out.data_dir, context));
   out.kubeconfig = flags.write_kubeconfig;
   if (out.kubeconfig.empty()) out.kubeconfig = flags.in_memory ? "gulfstream.kubeconfig" : out.data_dir + "/kubeconfig";
+  auto modes = apiserver::parse_authorization_modes(flags.authorization_mode);
+  if (!modes) return fail(std::move(modes).error().with_context("--authorization-mode"));
+  out.servers.server.authorization = *std::move(modes);
   out.token_auth_file = flags.token_auth_file;
   out.client_ca_file = flags.client_ca_file;
   out.tls_cert_file = flags.tls_cert_file;

@@ -156,6 +156,8 @@ void add_apiserver(CLI::App& app, ApiServerFlags& flags) {
   app.add_option("--clusters", flags.clusters, "Clusters, each an API server with a port of its own")->type_name("N")->check(CLI::Range(1, 20000))->capture_default_str()->group(kServing);
   file("--token-auth-file", flags.token_auth_file, kServing, "CSV of bearer tokens: token,user,uid,\"group1,group2\" (default: none)");
   file("--client-ca-file", flags.client_ca_file, kServing, "Authorities of client certificates besides its own: the CN is the user, the Os are groups");
+  app.add_option("--authorization-mode", flags.authorization_mode, "Who may do what: AlwaysAllow, AlwaysDeny, RBAC, asked in this order until one allows it; separated by commas")
+      ->type_name("MODES")->capture_default_str()->group(kServing);
   auto* certificate = file("--tls-cert-file", flags.tls_cert_file, kServing, "Serving certificate of your own, read anew as it changes (default: it makes its own)");
   auto* key = file("--tls-private-key-file", flags.tls_private_key_file, kServing, "Its key");
   certificate->needs(key);

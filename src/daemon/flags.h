@@ -74,6 +74,7 @@ struct ApiServerFlags {
   std::vector<std::string> preload;
   std::string write_kubeconfig;  // empty: kubeconfig in the data directory, or gulfstream.kubeconfig
   std::string token_auth_file, client_ca_file;
+  std::string authorization_mode = "AlwaysAllow";
   std::string tls_cert_file, tls_private_key_file;
   unsigned loops = 1;
   log::Level log_level = log::Level::kInfo;

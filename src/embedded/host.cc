@@ -87,6 +87,8 @@ void Host::stop(Duration drain) {
 }
 
 Status Host::read_authenticator() {
+  // As kube-apiserver: where everybody may do everything, nobody comes without a name.
+  if (!apiserver::allows_everything(options_.servers.server.authorization)) authenticator_.let_anybody_ask();
   if (!options_.client_ca_file.empty()) {
     GS_TRY(client_ca_, read_flag_file("--client-ca-file", options_.client_ca_file));
   }

@@ -29,11 +29,10 @@ Result<std::unique_ptr<ServedCluster>> ServedCluster::open(UvLoop& loop, const C
 
 ServedCluster::ServedCluster(UvLoop& loop, const ClusterDeps& deps, std::unique_ptr<apiserver::ApiServer> api)
     : loop_(loop),
-      authenticator_(deps.authenticator),
       api_(std::move(api)),
       http_(std::make_unique<net::HttpServer>(loop, *this, http_options())),
       tls_(loop, deps.tls, {}, *http_) {
-  api_->handler().set_authenticator(authenticator_);
+  api_->handler().set_authenticator(deps.authenticator);
 }
 
 ServedCluster::~ServedCluster() = default;
@@ -50,7 +49,7 @@ Task<void> ServedCluster::handle(net::HttpExchange& exchange) {
     co_await std::move(serving);
     co_return;
   }
-  const auto user = authenticator_.authenticate(request, exchange.client_certificate_subject());
+  const auto user = api_->handler().admit(exchange);
   net::HttpHead head(user ? 200 : user.error().status);
   head.headers.emplace_back("content-type", user ? "text/plain; version=0.0.4; charset=utf-8" : "application/json");
   exchange.respond(head, user ? metrics() : user.error().body);

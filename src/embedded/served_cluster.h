@@ -42,7 +42,6 @@ class ServedCluster final : public net::HttpHandler {
   std::string metrics();
 
   UvLoop& loop_;
-  const apiserver::Authenticator& authenticator_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::HttpServer> http_;
   net::TlsAcceptor tls_;

@@ -81,7 +81,7 @@ kube::ConnectionConfig config_of(const std::string& path) {
 
 // An embedded server on loopback.
 struct Embedded {
-  explicit Embedded(UvLoop& loop) : api(loop), http(loop, api.handler()) {
+  explicit Embedded(UvLoop& loop) : api(loop, options()), http(loop, api.handler()) {
     auto made = net::TcpListener::listen(loop, "127.0.0.1", 0, http);
     GS_CHECK(made.has_value());
     listener = *std::move(made);
@@ -91,12 +91,22 @@ struct Embedded {
     admin.uid = "admin-uid";
     admin.groups = {"system:masters"};
     authenticator.add_token(kToken, std::move(admin));
+    apiserver::UserInfo limited;
+    limited.name = "limited";
+    limited.uid = "limited-uid";
+    authenticator.add_token("limited-token", std::move(limited));
+    authenticator.let_anybody_ask();
     api.handler().set_authenticator(authenticator);
   }
   kube::ConnectionConfig config() const {
     kube::ConnectionConfig out;
     out.server = *kube::parse_server_url(fmt::format("http://127.0.0.1:{}", listener->port()));
     out.token = kToken;
+    return out;
+  }
+  static apiserver::ApiServerOptions options() {
+    apiserver::ApiServerOptions out;
+    out.authorization = {apiserver::AuthorizationMode::kRbac};
     return out;
   }
   static constexpr const char* kToken = "admin-token";

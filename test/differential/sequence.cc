@@ -19,7 +19,7 @@ bool is_request(std::string_view line) {
 bool is_word(std::string_view name) {
   constexpr std::string_view kWords[] = {"as",     "until",         "user",     "skip-body",     "accept",
                                          "content-type", "authorization", "if-match", "accept-encoding", "content-length"};
-  return std::find(std::begin(kWords), std::end(kWords), name) != std::end(kWords);
+  return name.starts_with("impersonate-") || std::find(std::begin(kWords), std::end(kWords), name) != std::end(kWords);
 }
 
 Status take_word(Step& step, std::string_view name, std::string value) {

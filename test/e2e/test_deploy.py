@@ -4,7 +4,7 @@ import subprocess
 import pytest
 import yaml
 
-from harness.cluster import ASSETS, EMBEDDED, not_embedded
+from harness.cluster import ASSETS, EMBEDDED
 from harness.hub import DEPLOY
 from harness.process import eventually
 
@@ -135,7 +135,6 @@ def test_short_names_and_categories(hub):
         assert mine[1] == short and mine[-1] == "all,gulfstream", mine
 
 
-@not_embedded("authorization")
 def test_an_agents_manifests_apply_and_its_roles_are_aggregated(hub):
     """The real controller manager fills the aggregated role, and what it then allows is what an agent needs."""
     hub.kubectl("apply", "--server-side", "-f", f"{DEPLOY}/agent")

@@ -44,7 +44,7 @@ class EmbeddedServer:
         assert not unknown, f"the embedded server has no {unknown}"
         self.apiserver = Process(
             [BINARY, "apiserver", "--data-dir", self._path("data"), "--secure-port", self.port, "--token-auth-file", self._path("tokens.csv"),
-             *self.apiserver_flags], self._path("apiserver.log"))
+             "--authorization-mode", "RBAC", *self.apiserver_flags], self._path("apiserver.log"))
 
     def start_controller_manager(self, controllers=""):
         self.controller_manager = BuiltIn()
