@@ -1,8 +1,7 @@
-// Who may do what, who may talk to whom, and who is asked: RBAC, network policies, webhook configurations.
+// Who may do what and who may talk to whom: RBAC and network policies.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "apiserver/built_in_checks.h"
 #include "apiserver/object_meta.h"
@@ -113,71 +112,6 @@ void network_policy(const Value& object, FieldErrors& errors) {
   for (size_t i = 0; i < types.size(); ++i) {
     const std::string type = types[i].string() != nullptr ? *types[i].string() : "";
     if (type != "Ingress" && type != "Egress") errors.push_back(schema::not_supported(index("spec.policyTypes", i), type, {"Ingress", "Egress"}));
-  }
-}
-
-void webhook_client(const Value& hook, const std::string& path, FieldErrors& errors) {
-  const Value* client = hook.find("clientConfig");
-  const Value* service = client != nullptr ? client->find("service") : nullptr;
-  const std::string url = client != nullptr ? text(*client, "url") : "";
-  const std::string at = child(path, "clientConfig");
-  if ((service == nullptr) == url.empty()) {
-    errors.push_back(required(at, "exactly one of url or service is required"));
-  } else if (service != nullptr) {
-    // Kubernetes hands the two over the wrong way round, and so they are told.
-    if (text(*service, "name").empty()) errors.push_back(required(child(at, "service.namespace"), ""));
-    if (text(*service, "namespace").empty()) errors.push_back(required(child(at, "service.name"), ""));
-  } else if (!url.starts_with("https://")) {
-    const std::string scheme = url.substr(0, url.find(':'));
-    errors.push_back(invalid(child(at, "url"), scheme, "'https' is the only allowed URL scheme; desired format: https://host[/path]"));
-  }
-}
-
-void webhooks(const Value& object, FieldErrors& errors) {
-  const json::Array& hooks = items(object.find("webhooks"));
-  std::set<std::string> names;
-  for (size_t i = 0; i < hooks.size(); ++i) {
-    const std::string at = index("webhooks", i), name = text(hooks[i], "name");
-    if (name.empty()) {
-      errors.push_back(required(child(at, "name"), ""));
-    } else if (const auto problems = schema::dns1123_subdomain(name); !problems.empty()) {
-      errors.push_back(invalid(child(at, "name"), name, fmt::format("{}", fmt::join(problems, ","))));
-    } else if (split(name, '.').size() < 3) {
-      errors.push_back(invalid(child(at, "name"), name, "should be a domain with at least three segments separated by dots"));
-    }
-    if (!name.empty() && !names.insert(name).second) errors.push_back(schema::duplicate(child(at, "name"), name));
-    const json::Array& rules = items(hooks[i].find("rules"));
-    for (size_t r = 0; r < rules.size(); ++r) {
-      const std::string rule = index(child(at, "rules"), r);
-      const json::Array& operations = items(rules[r].find("operations"));
-      if (operations.empty()) errors.push_back(required(child(rule, "operations"), ""));
-      const std::vector<std::string> words = {"*", "CONNECT", "CREATE", "DELETE", "UPDATE"};
-      for (size_t o = 0; o < operations.size(); ++o) {
-        const std::string word = operations[o].string() != nullptr ? *operations[o].string() : "";
-        if (std::find(words.begin(), words.end(), word) == words.end()) errors.push_back(schema::not_supported(index(child(rule, "operations"), o), word, words));
-      }
-      for (const char* field : {"apiGroups", "apiVersions", "resources"}) {
-        if (items(rules[r].find(field)).empty()) errors.push_back(required(child(rule, field), ""));
-      }
-    }
-    one_of(hooks[i], "failurePolicy", at, {"Fail", "Ignore"}, false, errors);
-    one_of(hooks[i], "matchPolicy", at, {"Equivalent", "Exact"}, false, errors);
-    if (text(hooks[i], "sideEffects").empty()) {
-      errors.push_back(required(child(at, "sideEffects"), "must specify one of None, NoneOnDryRun"));
-    } else {
-      one_of(hooks[i], "sideEffects", at, {"None", "NoneOnDryRun"}, true, errors);
-    }
-    if (const auto seconds = integer(hooks[i], "timeoutSeconds"); seconds && (*seconds < 1 || *seconds > 30)) {
-      errors.push_back(invalid(child(at, "timeoutSeconds"), *seconds, "the timeout value must be between 1 and 30 seconds"));
-    }
-    webhook_client(hooks[i], at, errors);
-    const std::vector<std::string> versions = strings_of(hooks[i].find("admissionReviewVersions"));
-    const std::string where = child(at, "admissionReviewVersions");
-    if (versions.empty()) {
-      errors.push_back(required(where, "must specify one of v1, v1beta1"));
-    } else if (std::none_of(versions.begin(), versions.end(), [](const std::string& v) { return v == "v1" || v == "v1beta1"; })) {
-      errors.push_back(invalid(where, *hooks[i].find("admissionReviewVersions"), "must include at least one of v1, v1beta1"));
-    }
   }
 }
 

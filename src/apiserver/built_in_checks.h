@@ -47,9 +47,11 @@ void int_or_percent(const Value& object, std::string_view field, const std::stri
 // Pod specs: containers, volumes, probes. `policies`: the restart policies that its owner allows; empty: any.
 void pod_spec(const Value* spec, const std::string& path, const std::vector<std::string>& policies, FieldErrors& errors);
 
-// Kinds that are validated in files of their own: Deployments and the like, jobs, pods; RBAC, network policies, webhooks.
+// Kinds that are validated in files of their own: Deployments and the like, jobs, pods; RBAC, network policies.
 void workloads(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors);
 void access(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors);
+// Of both kinds of webhook configurations.
+void webhooks(const Value& object, FieldErrors& errors);
 void autoscaler(const Value& object, const Value* old, FieldErrors& errors);
 void ingress(const Value& object, const Value* old, FieldErrors& errors);
 void endpoint_slice(const Value& object, const Value* old, FieldErrors& errors);

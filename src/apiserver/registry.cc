@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "apiserver/registry_rules.h"
-#include "apiserver/respond.h"
 #include "apiserver/version_view.h"
 #include "base/strings.h"
 #include "schema/go_json.h"
@@ -152,10 +151,16 @@ Answer Registry::check_namespace(const ResourceType& type, std::string_view ns, 
 Answer Registry::generate_name(const ResourceType& type, const std::string& ns, Value& metadata) {
   const std::string base(metadata.text("generateName"));
   if (!metadata.text("name").empty() || base.empty()) return Answer();
+  if (gate_ != nullptr && !gate_->draft().name.empty()) {
+    metadata["name"] = gate_->draft().name;
+    return Answer();
+  }
   for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
     const std::string name = base.substr(0, kMaxGeneratedBase) + random_suffix();
     metadata["name"] = name;
-    if (!store_.get(type, ns, name)) return Answer();
+    if (store_.get(type, ns, name)) continue;
+    if (gate_ != nullptr) gate_->draft().name = name;
+    return Answer();
   }
   return failure(409, "AlreadyExists", fmt::format("{} \"{}\" already exists, the server was not able to generate a unique name for the object", type.qualified(), metadata.text("name")));
 }
@@ -170,6 +175,7 @@ Answer Registry::create(const ResourceType& type, const RestRequest& request, st
 
 Answer Registry::create_object(const ResourceType& type, const RestRequest& request, Prepared decoded, AppliedPtr applied) {
   Value& object = decoded.object;
+  if (std::optional<Answer> stop = admit_create(type, request, object)) return *std::move(stop);
   Value& metadata = object["metadata"];
   const std::string ns = type.namespaced ? request.ns : "";
   Answer refusal = generate_name(type, ns, metadata);
@@ -183,8 +189,8 @@ Answer Registry::create_object(const ResourceType& type, const RestRequest& requ
   if (const std::string_view version = metadata.text("resourceVersion"); !version.empty() && version != "0") {
     return failure(500, "", "resourceVersion should not be set on objects to be created");
   }
-  metadata["uid"] = random_uuid(loop_.random());
-  metadata["creationTimestamp"] = format_rfc3339(loop_.wall_now());
+  metadata["uid"] = fresh_uid();
+  metadata["creationTimestamp"] = creation_time();
   for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"}) metadata.make_object().erase(field);
   if (is_namespace(type)) {
     if (!has_string(object, "spec.finalizers", "kubernetes")) object["spec"]["finalizers"].make_array().emplace_back("kubernetes");
@@ -192,6 +198,7 @@ Answer Registry::create_object(const ResourceType& type, const RestRequest& requ
   }
   Checked<Prepared> prepared = prepare(type, Operation::kCreate, std::move(object), nullptr);
   if (!prepared) return prepared.error();
+  if (std::optional<Answer> stop = admit(admission::Phase::kValidating, request, prepared->object, nullptr)) return with_warnings(*std::move(stop), prepared->warnings);
   if (const StoredPtr there = store_.get(type, ns, name)) {
     const bool leaving = there->json.find("\"deletionTimestamp\"") != std::string_view::npos && deleting(there->value());
     Answer refused = leaving ? failure(409, "AlreadyExists", fmt::format("object is being deleted: {} \"{}\" already exists", type.qualified(), name), details_of(type, name)) : already_exists(type, name);
@@ -233,19 +240,22 @@ Answer Registry::update_object(const ResourceType& type, const RestRequest& requ
 
 Answer Registry::replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied) {
   const Value old = shown(type, *current);
-  if (guard_ != nullptr) {
-    if (std::optional<Answer> refused = guard_->refuses(type, request, wanted.object, &old)) return *std::move(refused);
-  }
   const std::string version(wanted.object.text("metadata.resourceVersion")), uid(wanted.object.text("metadata.uid"));
   if (!version.empty() && !parse_uint(version)) return failure(500, "", fmt::format("strconv.ParseUint: parsing \"{}\": invalid syntax", version));
   // An update makes it a precondition, a patch does not.
   if (!uid.empty() && uid != old.text("metadata.uid") && request.verb != gateway::Verb::kPatch) {
     return wrong_uid(type, current->ns, current->name, uid, old.text("metadata.uid"));
   }
+  const bool scale = request.subresource == "scale";  // of which replace_scale() has asked
+  std::optional<Answer> stop = scale ? std::nullopt : admit(admission::Phase::kMutating, request, wanted.object, &old);
+  if (stop) return *std::move(stop);
+  if (guard_ != nullptr) {
+    if (std::optional<Answer> refused = guard_->refuses(type, request, wanted.object, &old)) return *std::move(refused);
+  }
   if ((version.empty() || version == "0") && !updated_unconditionally(type)) return needs_version(type, request.name);
   if (!version.empty() && version != "0" && version != old.text("metadata.resourceVersion")) return conflict(type, request.name, std::string(kModified));
   if (is_namespace(type) && request.subresource == "finalize") return finalize_namespace(type, request, current, std::move(wanted.object));
-  const bool main = request.subresource.empty() || request.subresource == "scale" || request.subresource == "ephemeralcontainers" || request.subresource == "resize";
+  const bool main = request.subresource.empty() || scale || request.subresource == "ephemeralcontainers" || request.subresource == "resize";
   if (is_namespace(type)) {
     if (const Value* finalizers = old.at("spec.finalizers")) wanted.object["spec"]["finalizers"] = *finalizers;
     wanted.object["metadata"]["labels"]["kubernetes.io/metadata.name"] = request.name;
@@ -254,6 +264,7 @@ Answer Registry::replace(const ResourceType& type, const RestRequest& request, c
   if (!prepared) return prepared.error();
   Value next = std::move(prepared->object);
   next["metadata"]["resourceVersion"] = old.text("metadata.resourceVersion");
+  if ((stop = admit_update(request, next, old))) return with_warnings(*std::move(stop), prepared->warnings);
   Answer answer(200, "");
   answer.is_object = true;
   answer.warnings = std::move(prepared->warnings);

@@ -1,6 +1,7 @@
 // What writes mean: the rules of k8s.io/apiserver's registry over the store. Each write is one step:
 // it reads, decides and stores without waiting, so writes are linearizable. Lives on the store's loop.
-// Of types it asks the strategies only (strategy.h).
+// Of types it asks the strategies only (strategy.h). With webhooks to be asked a step stops where they are, and is run again
+// once they have answered (admission/attributes.h).
 //
 // Apply merges maps and replaces lists; it knows the fields of other appliers, not of other writers.
 #pragma once
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apiserver/admission/attributes.h"
 #include "apiserver/answer.h"
 #include "apiserver/delete_options.h"
 #include "apiserver/store.h"
@@ -55,6 +57,18 @@ class Registry {
     Registry& registry_;
   };
 
+  // While one lives, writes pass its gate, and may answer admission::undecided(): then nothing was written.
+  class Admitting {
+   public:
+    Admitting(Registry& registry, admission::Gate* gate) : registry_(registry) { registry_.gate_ = gate; }
+    ~Admitting() { registry_.gate_ = nullptr; }
+    Admitting(const Admitting&) = delete;
+    Admitting& operator=(const Admitting&) = delete;
+
+   private:
+    Registry& registry_;
+  };
+
   Registry(Loop& loop, ResourceTable& table, Store& store);
   // Outlives the registry's last write.
   void add_follower(Follower& follower) { followers_.push_back(&follower); }
@@ -85,7 +99,7 @@ class Registry {
   Answer create_object(const ResourceType& type, const RestRequest& request, Prepared object, AppliedPtr applied);
   // The one way in which an object changes. A write that changes nothing keeps the version.
   Answer replace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Prepared wanted, AppliedPtr applied);
-  Answer replace_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const json::Value& scale);
+  Answer replace_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, json::Value scale);
   Answer finalize_namespace(const ResourceType& type, const RestRequest& request, const StoredPtr& current, json::Value wanted);
   Answer apply(const ResourceType& type, const RestRequest& request, const StoredPtr& current, std::string_view body);
   Answer create_subresource(const ResourceType& type, const RestRequest& request, std::string_view body);
@@ -94,6 +108,19 @@ class Registry {
   Checked<Prepared> read_scale(const RestRequest& request, std::string_view body) const;
   Checked<Prepared> patched_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const json::Value& patch, PatchSource source,
                                   FieldValidation validation) const;
+  Answer remove_object(const ResourceType& type, const RestRequest* request, const StoredPtr& current, const DeleteOptions& options);
+  // What webhooks are told of a request, but for the objects.
+  admission::Attributes attributes_of(const RestRequest& request, std::string_view operation) const;
+  // Whether webhooks let an object through, which is of a type as it is judged; `object` as they made it. nullopt: on.
+  std::optional<Answer> admit(admission::Phase phase, const RestRequest& request, json::Value& object, const json::Value* old);
+  // The same of a body of another kind: a scale, a binding.
+  std::optional<Answer> admit_as(admission::Phase phase, const RestRequest& request, admission::GroupVersionKind kind, json::Value& object, const json::Value* old);
+  // What would be stored of an update, which a scale is shown to webhooks as.
+  std::optional<Answer> admit_update(const RestRequest& request, json::Value& next, const json::Value& old);
+  std::optional<Answer> admit_deletion(admission::Phase phase, const RestRequest& request, const DeleteOptions& options, const json::Value& before);
+  std::optional<Answer> admit_create(const ResourceType& type, const RestRequest& request, json::Value& object);
+  std::string fresh_uid();
+  std::string creation_time();
   // An object of this type, for this address.
   Checked<Prepared> read(const ResourceType& type, const RestRequest& request, Result<json::Value> parsed, std::string_view body = {}) const;
   // Name and namespace are those of the address.
@@ -113,10 +140,14 @@ class Registry {
   Store& store_;
   std::vector<Follower*> followers_;
   const Guard* guard_ = nullptr;
+  admission::Gate* gate_ = nullptr;
 };
 
 // A document as a patch makes it, or why it cannot.
 Checked<json::Value> apply_patch(const ResourceType& type, gateway::PatchType kind, json::Value before, const json::Value& patch);
+
+// autoscaling/v1 Scale of an object, as JSON.
+std::string scale_of(const ResourceType& type, const json::Value& object);
 
 // The state of an object, asked in several places.
 bool is_namespace(const ResourceType& type);

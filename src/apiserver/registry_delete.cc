@@ -120,14 +120,16 @@ Answer Registry::remove(const ResourceType& type, const RestRequest& request, st
     return forbidden(type, request.name, "this namespace may not be deleted");
   }
   if (!current) return not_found(type.judged_as(), request.name);
-  Answer answer = in_version(type, remove_object(type.judged_as(), current, *options));
+  Answer answer = in_version(type, remove_object(type.judged_as(), &request, current, *options));
   // It goes later, and somebody asked for cascading deletion in the old way.
   if (answer.status == 200 && options->orphan && !*options->orphan && answer.is_object && store_.get(type, current->ns, current->name)) answer.status = 202;
   return answer;
 }
 
-// With finalizers it is marked, and goes with the last of them.
-Answer Registry::remove_object(const ResourceType& type, const StoredPtr& current, const DeleteOptions& options) {
+Answer Registry::remove_object(const ResourceType& type, const StoredPtr& current, const DeleteOptions& options) { return remove_object(type, nullptr, current, options); }
+
+// With finalizers it is marked, and goes with the last of them. `request` null: nobody is asked.
+Answer Registry::remove_object(const ResourceType& type, const RestRequest* request, const StoredPtr& current, const DeleteOptions& options) {
   const Value before = shown(type, *current);
   if (auto refusal = check_preconditions(type, current, before, options)) return *std::move(refusal);
   const auto show = [&](const Value& object) {
@@ -142,6 +144,11 @@ Answer Registry::remove_object(const ResourceType& type, const StoredPtr& curren
   if (pod) {
     graceful = delete_pod_gracefully(object, options, loop_.wall_now());
     if (graceful == Graceful::kPending) return gone(before);
+  }
+  if (request != nullptr) {
+    for (const admission::Phase phase : {admission::Phase::kMutating, admission::Phase::kValidating}) {
+      if (std::optional<Answer> stop = admit_deletion(phase, *request, options, before)) return *std::move(stop);
+    }
   }
   set_collection_finalizers(type, object, options);
   prepare_deletion(type, object, format_rfc3339(loop_.wall_now()));
@@ -172,14 +179,26 @@ Answer Registry::remove_collection(const ResourceType& type, const RestRequest& 
   if (!selection) return selection.error();
   ListMeta meta;
   meta.version = store_.version();
-  std::vector<StoredPtr> items = store_.list(type, selection->ns());
-  std::erase_if(items, [&](const StoredPtr& object) { return !selection->matches(*object); });
-  for (const StoredPtr& object : items) {
+  std::vector<StoredPtr> items;
+  if (gate_ != nullptr && gate_->draft().listed) {
+    items = gate_->draft().collection;
+  } else {
+    items = store_.list(type, selection->ns());
+    std::erase_if(items, [&](const StoredPtr& object) { return !selection->matches(*object); });
+  }
+  if (gate_ != nullptr) {
+    gate_->draft().listed = true;
+    gate_->draft().collection = items;
+  }
+  for (size_t i = gate_ != nullptr ? gate_->draft().done : 0; i < items.size(); ++i) {
     // An earlier one may have taken it along.
-    const StoredPtr current = store_.get(type, object->ns, object->name);
-    if (!current || current->version != object->version) continue;
-    Answer answer = remove_object(type.judged_as(), current, *options);
-    if (answer.status >= 400) return answer;
+    const StoredPtr current = store_.get(type, items[i]->ns, items[i]->name);
+    if (!current || (current->version != items[i]->version && gate_ == nullptr)) continue;
+    RestRequest one = request;
+    one.ns = std::string(current->ns);
+    Answer answer = remove_object(type.judged_as(), &one, current, *options);
+    if (answer.status >= 400 || admission::is_undecided(answer)) return answer;
+    if (gate_ != nullptr) gate_->draft().done = i + 1;
   }
   Answer answer(200, "");
   Presenter(type, Representation(), loop_.wall_now()).list(meta, items, answer.body);

@@ -37,6 +37,8 @@ const ResourceType& scale_type() {
   return type;
 }
 
+}  // namespace
+
 // k8s.io/kubernetes/pkg/registry/apps/deployment/storage and apiextensions-apiserver's customresource/etcd.go.
 std::string scale_of(const ResourceType& type, const Value& object) {
   std::string out;
@@ -62,8 +64,6 @@ std::string scale_of(const ResourceType& type, const Value& object) {
   writer.end_object().end_object();
   return out;
 }
-
-}  // namespace
 
 Checked<Prepared> Registry::read_scale(const RestRequest& request, std::string_view body) const { return read(scale_type(), request, schema::parse_as_go(body), body); }
 
@@ -93,7 +93,11 @@ Checked<Prepared> Registry::patched_scale(const ResourceType& type, const RestRe
 }
 
 // The UpdatedObject of scaleUpdatedObjectInfo.
-Answer Registry::replace_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, const Value& scale) {
+Answer Registry::replace_scale(const ResourceType& type, const RestRequest& request, const StoredPtr& current, Value scale) {
+  if (gate_ != nullptr) {
+    const Value old = *json::parse(scale_of(type, shown(type, *current)));
+    if (auto stop = admit_as(admission::Phase::kMutating, request, {"autoscaling", "v1", "Scale"}, scale, &old)) return *std::move(stop);
+  }
   const int64_t replicas = table::integer_of(scale.at("spec.replicas"));
   const std::string uid(scale.text("metadata.uid")), version(scale.text("metadata.resourceVersion"));
   Prepared wanted;
@@ -130,6 +134,7 @@ Answer Registry::finalize_namespace(const ResourceType& type, const RestRequest&
   const Value finalizers = wanted.at("spec.finalizers") != nullptr ? *wanted.at("spec.finalizers") : Value();
   Checked<Prepared> prepared = prepare(type, Operation::kUpdate, std::move(wanted), &before);
   if (!prepared) return prepared.error();
+  if (auto stop = admit(admission::Phase::kValidating, request, prepared->object, &before)) return *std::move(stop);
   Value next = std::move(prepared->object);
   next["metadata"]["resourceVersion"] = before.text("metadata.resourceVersion");
   // Any other update keeps them as they are.
@@ -157,14 +162,20 @@ Answer Registry::create_subresource(const ResourceType& type, const RestRequest&
     if (subresource == nullptr || std::find(subresource->verbs.begin(), subresource->verbs.end(), "create") == subresource->verbs.end()) return method_not_allowed();
     return failure(501, "NotImplemented", fmt::format("{}/{} is not served by this server", type.resource, request.subresource));
   }
-  const Result<Value> value = json::parse(body);
+  Result<Value> value = json::parse(body);
   if (!value || !value->is_object()) return bad_request(value ? "the body is no object" : value.error().message);
   const StoredPtr pod = find(type, request);
   if (value->text("metadata.name") != request.name) {
     return bad_request(request.subresource == "eviction" ? "name in URL does not match name in Eviction object" : "name in URL does not match name in Binding object");
   }
   if (!pod) return not_found(type, request.name);
-  if (request.subresource == "binding") return bind(type, pod, *value, request.dry_run());
+  const bool eviction = request.subresource == "eviction";
+  (*value)["kind"] = eviction ? "Eviction" : "Binding";
+  (*value)["apiVersion"] = eviction ? "policy/v1" : "v1";
+  for (const admission::Phase phase : {admission::Phase::kMutating, admission::Phase::kValidating}) {
+    if (auto stop = admit_as(phase, request, {eviction ? "policy" : "", "v1", eviction ? "Eviction" : "Binding"}, *value, nullptr)) return *std::move(stop);
+  }
+  if (!eviction) return bind(type, pod, *value, request.dry_run());
   return evict(type, request, pod, *value);
 }
 

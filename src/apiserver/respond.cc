@@ -2,7 +2,44 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace gs::apiserver {
+namespace {
+
+size_t runes(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::string_view first_runes(std::string_view text, size_t count) {
+  size_t at = 0;
+  for (; at < text.size(); ++at) {
+    if ((static_cast<unsigned char>(text[at]) & 0xc0) != 0x80 && count-- == 0) break;
+  }
+  return text.substr(0, at);
+}
+
+// Each once; cut short where they are too many for headers (k8s.io/apiserver/pkg/endpoints/filters/warning.go).
+std::vector<std::string_view> told(const std::vector<std::string>& warnings) {
+  constexpr size_t kMost = 4 * 1024, kMostOfOne = 256;
+  std::vector<std::string_view> out;
+  size_t total = 0;
+  for (const std::string& warning : warnings) {
+    if (warning.empty() || std::find(out.begin(), out.end(), warning) != out.end()) continue;
+    out.push_back(warning);
+    total += runes(warning);
+  }
+  if (total <= kMost) return out;
+  size_t written = 0, kept = 0;
+  for (; kept < out.size() && written < kMost; ++kept) {
+    out[kept] = first_runes(out[kept], kMostOfOne);
+    written += runes(out[kept]);
+  }
+  out.resize(kept);
+  return out;
+}
+
+}  // namespace
 
 std::string random_uuid(Random& random) {
   const uint64_t a = random.next(), b = random.next();
@@ -27,7 +64,7 @@ net::HttpHead head_of(const Answer& answer) {
     head.headers.emplace_back("vary", "Accept");
   }
   if (answer.retry_after > 0) head.headers.emplace_back("retry-after", std::to_string(answer.retry_after));
-  for (const std::string& warning : answer.warnings) head.headers.emplace_back("warning", warning_header(warning));
+  for (const std::string_view warning : told(answer.warnings)) head.headers.emplace_back("warning", warning_header(warning));
   return head;
 }
 

@@ -207,7 +207,15 @@ Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Represen
     if (!writable) co_return fail(failure(500, "InternalError", writable.error().message));
   }
   const Checked<std::string> json = json_body(*route.type, route.request, *std::move(body), header(exchange.request(), "content-type"));
-  Answer answer = json ? serve_user(route, as, *json, fault) : json.error();
+  Answer answer;
+  if (!json) {
+    answer = json.error();
+  } else if (write && admission_ != nullptr && admission_->any()) {
+    auto admitting = serve_admitted(route, as, *json, fault);
+    answer = co_await std::move(admitting);
+  } else {
+    answer = serve_user(route, as, *json, fault);
+  }
   // Nobody is told what a crash could take back; of a read this is the state it saw.
   const Status durable = co_await store_.durable(store_.version());
   if (!durable) answer = failure(500, "InternalError", durable.error().message);
@@ -265,6 +273,36 @@ Answer RestHandler::serve_now(const Route& route, const Representation& as, std:
   }
   if (type.deprecated && answer.status < 400) answer.warnings.insert(answer.warnings.begin(), type.deprecation_warning);
   return answer;
+}
+
+void RestHandler::set_webhook_clients(admission::WebhookClients& clients) {
+  admission_ = std::make_unique<admission::Admission>(loop_, table_, store_, clients);
+  registry_.add_follower(admission_->configurations());
+}
+
+// The step is run until nothing in it is left to be decided: each time on the state of then, so that nothing is held while
+// webhooks are asked, and what they said of another state counts for nothing.
+Task<Answer> RestHandler::serve_admitted(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
+  admission::RequestGate gate(admission_->dispatcher(), route.user);
+  const MonoTime deadline = saturating_add(loop_.now(), admission::Admission::kRequestTime);
+  Answer answer;
+  while (true) {
+    {
+      const Registry::Admitting admitting(registry_, &gate);
+      answer = serve_user(route, as, body, fault);
+    }
+    if (!admission::is_undecided(answer)) break;
+    if (loop_.now() >= deadline) {
+      answer = failure(504, "Timeout", "Timeout: request did not complete within requested timeout", "{}");
+      break;
+    }
+    auto deciding = gate.decide(deadline);
+    co_await std::move(deciding);
+  }
+  for (const std::string& warning : gate.warnings()) {
+    if (std::find(answer.warnings.begin(), answer.warnings.end(), warning) == answer.warnings.end()) answer.warnings.push_back(warning);
+  }
+  co_return answer;
 }
 
 Answer RestHandler::ask_review(const Route& route, std::string_view body) const {

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "apiserver/admission/admission.h"
 #include "apiserver/authenticator.h"
 #include "apiserver/authorization/authorizer.h"
 #include "apiserver/faults.h"
@@ -52,6 +53,8 @@ class RestHandler final : public net::HttpHandler {
   // Outlives the handler.
   void set_faults(Faults& faults) { faults_ = &faults; }
   void set_observer(Observer* observer) { observer_ = observer; }
+  // Webhooks are called by these from here on. Outlives the handler.
+  void set_webhook_clients(admission::WebhookClients& clients);
   Registry& registry() { return registry_; }
   const RestStats& stats() const { return stats_; }
   size_t open_watches() const { return watches_.open(); }
@@ -76,6 +79,8 @@ class RestHandler final : public net::HttpHandler {
   Answer serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
   // The same as far as the user may.
   Answer serve_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
+  // The same for a write that webhooks may be asked about.
+  Task<Answer> serve_admitted(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
   Answer write(const Route& route, std::string_view body);
   Answer ask_review(const Route& route, std::string_view body) const;
 
@@ -91,6 +96,7 @@ class RestHandler final : public net::HttpHandler {
   NoFaults no_faults_;
   Faults* faults_ = &no_faults_;
   Observer* observer_ = nullptr;
+  std::unique_ptr<admission::Admission> admission_;  // null: no webhook is ever called
   RestStats stats_;
 };
 

@@ -30,9 +30,11 @@ Result<std::unique_ptr<ServedCluster>> ServedCluster::open(UvLoop& loop, const C
 ServedCluster::ServedCluster(UvLoop& loop, const ClusterDeps& deps, std::unique_ptr<apiserver::ApiServer> api)
     : loop_(loop),
       api_(std::move(api)),
+      webhooks_(loop, deps.tls, *api_),
       http_(std::make_unique<net::HttpServer>(loop, *this, http_options())),
       tls_(loop, deps.tls, {}, *http_) {
   api_->handler().set_authenticator(deps.authenticator);
+  api_->handler().set_webhook_clients(webhooks_);
 }
 
 ServedCluster::~ServedCluster() = default;

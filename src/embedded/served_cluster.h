@@ -6,6 +6,7 @@
 
 #include "apiserver/api_server.h"
 #include "apiserver/authenticator.h"
+#include "embedded/webhook_caller.h"
 #include "net/http_server.h"
 #include "net/tcp.h"
 #include "net/tls.h"
@@ -43,6 +44,7 @@ class ServedCluster final : public net::HttpHandler {
 
   UvLoop& loop_;
   std::unique_ptr<apiserver::ApiServer> api_;
+  WebhookCaller webhooks_;
   std::unique_ptr<net::HttpServer> http_;
   net::TlsAcceptor tls_;
   std::unique_ptr<net::TcpListener> listener_;
