@@ -15,7 +15,7 @@ namespace {
 
 using json::Value;
 
-bool flag(const Value& props, std::string_view name) {
+bool flagged(const Value& props, std::string_view name) {
   const Value* value = props.find(name);
   return value != nullptr && value->boolean().value_or(false);
 }
@@ -37,10 +37,10 @@ class Builder {
       if (props.text("type") == name) out.type = type;
     }
     out.format = arena_.text(props.text("format"));
-    out.nullable = flag(props, "nullable");
-    out.preserve_unknown = flag(props, "x-kubernetes-preserve-unknown-fields");
-    out.embedded = flag(props, "x-kubernetes-embedded-resource");
-    out.int_or_string = flag(props, "x-kubernetes-int-or-string");
+    out.nullable = flagged(props, "nullable");
+    out.preserve_unknown = flagged(props, "x-kubernetes-preserve-unknown-fields");
+    out.embedded = flagged(props, "x-kubernetes-embedded-resource");
+    out.int_or_string = flagged(props, "x-kubernetes-int-or-string");
     out.atomic_map = text(props, "x-kubernetes-map-type") == "atomic";
     out.list_type_given = props.find("x-kubernetes-list-type") != nullptr;
     const std::string_view list = text(props, "x-kubernetes-list-type");
@@ -114,15 +114,15 @@ class Builder {
     rules->minimum = number("minimum");
     rules->maximum = number("maximum");
     rules->multiple_of = number("multipleOf");
-    rules->exclusive_minimum = flag(props, "exclusiveMinimum");
-    rules->exclusive_maximum = flag(props, "exclusiveMaximum");
+    rules->exclusive_minimum = flagged(props, "exclusiveMinimum");
+    rules->exclusive_maximum = flagged(props, "exclusiveMaximum");
     rules->min_length = integer("minLength");
     rules->max_length = integer("maxLength");
     rules->min_items = integer("minItems");
     rules->max_items = integer("maxItems");
     rules->min_properties = integer("minProperties");
     rules->max_properties = integer("maxProperties");
-    rules->unique_items = flag(props, "uniqueItems");
+    rules->unique_items = flagged(props, "uniqueItems");
     rules->pattern = text(props, "pattern");
     if (!rules->pattern.empty()) {
       re2::RE2::Options options;

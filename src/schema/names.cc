@@ -30,7 +30,7 @@ bool is_key(std::string_view t) {
   return !t.empty() && alnum(t.front()) && alnum(t.back()) && std::all_of(t.begin(), t.end(), [](char c) { return alnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
-std::string too_long(size_t max) { return fmt::format("must be no more than {} bytes", max); }
+std::string no_more_than(size_t max) { return fmt::format("must be no more than {} bytes", max); }
 
 }  // namespace
 
@@ -48,7 +48,7 @@ std::string between(int64_t low, int64_t high) { return fmt::format("must be bet
 
 Problems dns1123_label(std::string_view name) {
   Problems out;
-  if (name.size() > 63) out.push_back(too_long(63));
+  if (name.size() > 63) out.push_back(no_more_than(63));
   if (is_label(name)) return out;
   if (is_subdomain(name)) {
     out.push_back("must not contain dots");
@@ -61,7 +61,7 @@ Problems dns1123_label(std::string_view name) {
 
 Problems dns1123_subdomain(std::string_view name) {
   Problems out;
-  if (name.size() > 253) out.push_back(too_long(253));
+  if (name.size() > 253) out.push_back(no_more_than(253));
   if (is_subdomain(name)) return out;
   out.push_back(regex_error("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
                             kSubdomain, {"example.com"}));
@@ -70,7 +70,7 @@ Problems dns1123_subdomain(std::string_view name) {
 
 Problems dns1035_label(std::string_view name) {
   Problems out;
-  if (name.size() > 63) out.push_back(too_long(63));
+  if (name.size() > 63) out.push_back(no_more_than(63));
   if (is_label(name) && lower(name.front())) return out;
   out.push_back(regex_error("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
                             "[a-z]([-a-z0-9]*[a-z0-9])?", {"my-name", "abc-123"}));
@@ -101,14 +101,14 @@ Problems label_key(std::string_view key) {
   }
   const std::string_view name = parts.back();
   if (name.empty()) out.push_back("name part must be non-empty");
-  if (name.size() > 63) out.push_back("name part " + too_long(63));
+  if (name.size() > 63) out.push_back("name part " + no_more_than(63));
   if (!is_key(name)) out.push_back("name part " + regex_error(kKeyWords, kKey, {"MyName", "my.name", "123-abc"}));
   return out;
 }
 
 Problems label_value(std::string_view value) {
   Problems out;
-  if (value.size() > 63) out.push_back(too_long(63));
+  if (value.size() > 63) out.push_back(no_more_than(63));
   if (!value.empty() && !is_key(value)) {
     out.push_back(regex_error(fmt::format("a valid label must be an empty string or consist of {}", kKeyWords.substr(std::string_view("must consist of ").size())),
                               "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", {"MyValue", "my_value", "12345"}));
@@ -118,7 +118,7 @@ Problems label_value(std::string_view value) {
 
 Problems config_map_key(std::string_view key) {
   Problems out;
-  if (key.size() > 253) out.push_back(too_long(253));
+  if (key.size() > 253) out.push_back(no_more_than(253));
   if (key.empty() || !std::all_of(key.begin(), key.end(), [](char c) { return alnum(c) || c == '-' || c == '.' || c == '_'; })) {
     out.push_back(regex_error("a valid config key must consist of alphanumeric characters, '-', '_' or '.'", "[-._a-zA-Z0-9]+", {"key.name", "KEY_NAME", "key-name"}));
   }
@@ -138,7 +138,7 @@ Problems env_var_name(std::string_view name) {
 
 Problems port_name(std::string_view name) {
   Problems out;
-  if (name.size() > 15) out.push_back(too_long(15));
+  if (name.size() > 15) out.push_back(no_more_than(15));
   if (name.empty() || !std::all_of(name.begin(), name.end(), [](char c) { return lower_digit(c) || c == '-'; })) {
     out.push_back("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
   }

@@ -35,11 +35,12 @@ run_ctest() {
 
 stage_release() { dev_build release; }
 stage_unit() { dev_build release && run_ctest release 'unit|sim'; }
-stage_asan() { dev_build asan && run_ctest asan 'unit|sim'; }
-stage_threads() { dev_build tsan threads_tests && run_ctest tsan threads; }
+stage_asan() { end_ahead; dev_build asan && run_ctest asan 'unit|sim'; }
+stage_threads() { end_ahead; dev_build tsan threads_tests && run_ctest tsan threads; }
 stage_fuzz() {
+  end_ahead
   dev_build fuzz && run_ctest fuzz unit || return 1
-  dev_fuzz "${FUZZ_SECONDS:-60}" "${FUZZ_RUNS:-100000}"
+  dev_fuzz "${FUZZ_SECONDS:-30}" "${FUZZ_RUNS:-100000}"
 }
 stage_lint() { if [ "${LONG:-}" = yes ]; then dev_lint --all; else dev_lint; fi; }
 # Only with --long: the simulation from fresh seeds, and programs in test/soak/*.sh, which are told how many
@@ -74,6 +75,29 @@ stage_samples() {
   PASSED=$((PASSED + $(grep -c '^--- PASS' "$log" || true)))
   FAILED=$((FAILED + $(grep -c '^--- FAIL' "$log" || true)))
   return $rc
+}
+
+# End-to-end tests mostly wait: what the stages after them need is built meanwhile, with the time that nobody else wants.
+# A build that fails is made again, and told of, by the stage that needs it.
+AHEAD=
+build_ahead() {
+  local stage
+  for stage in "$@"; do
+    case $stage in
+      asan | fuzz) dev_build "$stage" -j2 || true ;;
+      threads) dev_build tsan -j2 threads_tests || true ;;
+    esac
+  done
+}
+# begin_ahead STAGE...: those that are still to come.
+begin_ahead() {
+  (chrt --idle --pid 0 $BASHPID && build_ahead "$@") >build/ahead.log 2>&1 &
+  AHEAD=$!
+}
+end_ahead() {
+  [ -n "$AHEAD" ] || return 0
+  wait "$AHEAD" || true
+  AHEAD=
 }
 
 stage_e2e() {
@@ -113,7 +137,7 @@ run_stage() {
 }
 
 dev_test() {
-  local stages=() stage bad=0
+  local stages=() stage bad=0 past=0
   for stage in "$@"; do
     case $stage in
       --long) LONG=yes FUZZ_SECONDS=${FUZZ_SECONDS:-600} FUZZ_SEED=${FUZZ_SEED:-0} FUZZ_RUNS=${FUZZ_RUNS:--1} ;;
@@ -125,7 +149,12 @@ dev_test() {
     stages=("${ALL_STAGES[@]}")
     if [ "${LONG:-}" = yes ]; then stages+=(soak); fi
   fi
-  for stage in "${stages[@]}"; do run_stage "$stage" || bad=$((bad + 1)); done
+  for stage in "${stages[@]}"; do
+    past=$((past + 1))
+    if [ "$stage" = e2e ]; then begin_ahead "${stages[@]:$past}"; fi
+    run_stage "$stage" || bad=$((bad + 1))
+  done
+  end_ahead
   echo
   printf '%s\n' "${STAGE_LINES[@]}"
   # A stage that failed without a failed test (a build, a fuzzer, lint) is a failure too.
