@@ -11,6 +11,7 @@ namespace {
 Result<std::unique_ptr<kube::HttpTransport>> transport_of(const ClusterDeps& deps, const ClusterSpec& spec) {
   kube::HttpTransportOptions options;
   options.user_agent = deps.user_agent;
+  options.writes_on_watches = deps.writes_on_watches;
   GS_CHECK(spec.connection != nullptr);
   if (!spec.untrusted) {
     kube::ConnectorDeps trusted(deps.loop, deps.tls, deps.tcp);

@@ -59,6 +59,8 @@ struct ClusterDeps {
   // Runs credential plugins of trusted kubeconfigs; null: those are refused.
   kube::ProcessRunner* processes = nullptr;
   std::string user_agent = kube::default_user_agent();
+  // More than a reconcile has in flight at a time, and too few to be in the way of watches.
+  size_t writes_on_watches = 4;
   cache::ReflectorOptions reflector;
   SharedDiscovery discovery;
 };

@@ -141,6 +141,8 @@ Task<Result<HttpTransport::Exchange>> HttpTransport::begin(Attempts& attempts) {
   while (true) {
     auto opened = open_on_pooled(pool, attempts.http);
     if (opened) co_return *std::move(opened);
+    auto riding = open_on_watches(attempts);
+    if (riding) co_return *std::move(riding);
     auto making = make_room(pool, attempts);
     GS_CO_TRY_STATUS(co_await making);
   }
@@ -270,6 +272,7 @@ Task<Result<Response>> HttpTransport::send(Request sent_request) {
 
 Task<Result<std::unique_ptr<ResponseStream>>> HttpTransport::open(Request opened_request) {
   Attempts attempts = attempts_of(std::move(opened_request));
+  attempts.streamed = true;
   const Request& request = attempts.request;
   while (true) {
     auto beginning = begin(attempts);

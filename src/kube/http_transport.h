@@ -1,5 +1,6 @@
 // HttpTransport: a KubeTransport over connections that it opens, keeps and closes. One long-lived
-// connection carries a cluster's watches; another, opened on demand and closed when idle, the rest.
+// connection carries a cluster's watches, and a small write now and then; another, opened on demand and closed when
+// idle, the rest.
 // Lives on its cluster's loop.
 #pragma once
 
@@ -39,6 +40,9 @@ struct HttpTransportOptions {
   size_t max_http2_connections = 16;
   size_t max_http1_requests = 16;
   size_t max_http1_watches = 256;
+  // So many small writes at once take the watches' connection (HTTP/2) while no other is open. 0: none do. A handshake
+  // costs more than all else about a write, and a cluster of a large fleet is written to now and then.
+  size_t writes_on_watches = 0;
   // What a stream speaks whose TLS chose nothing, or that has no TLS.
   HttpProtocol without_alpn = HttpProtocol::kHttp2;
 };
@@ -90,6 +94,7 @@ class HttpTransport final : public KubeTransport {
   // Waits for a dial that may make room, or for room; a while, then the caller looks again.
   Task<Status> make_room(Pool& pool, const Attempts& attempts);
   std::optional<Result<Exchange>> open_on_pooled(Pool& pool, const net::HttpRequest& http);
+  std::optional<Result<Exchange>> open_on_watches(const Attempts& attempts);
   Task<void> dial(Pool& pool);
   std::unique_ptr<net::HttpConnection> speak(std::unique_ptr<net::ByteStream> stream) const;
   bool repeat(Attempts& attempts, const Exchange& exchange, const Error& why);

@@ -54,6 +54,7 @@ struct HttpTransport::Pool {
   size_t max_http1;
   Duration idle_close;
   std::vector<std::shared_ptr<Connection>> connections;
+  size_t writes = 0;  // small ones that take the watches' connection
   bool dialling = false;
   uint64_t failures = 0;  // of dials
   Error failure{Code::kUnavailable, ""};
@@ -73,6 +74,11 @@ class HttpTransport::Exchange {
   ~Exchange() { release(); }
 
   net::HttpStream* operator->() const { return stream_.get(); }
+  // Counts among the pool's writes until its end.
+  void ride() {
+    rides_ = true;
+    ++pool_->writes;
+  }
   void answered() const {
     if (const auto connection = connection_.lock()) connection->proven = true;
     pool_->succeeded();
@@ -88,6 +94,7 @@ class HttpTransport::Exchange {
   void release() {
     if (stream_ == nullptr) return;
     stream_.reset();
+    if (rides_) --pool_->writes;
     pool_->changed.wake_all();
     if (pool_->transport != nullptr) pool_->transport->exchange_ended();
   }
@@ -96,6 +103,7 @@ class HttpTransport::Exchange {
   std::unique_ptr<net::HttpStream> stream_;
   std::shared_ptr<Pool> pool_;
   std::weak_ptr<Connection> connection_;
+  bool rides_ = false;
 };
 
 // The body of an answer; keeps the exchange until its end.
@@ -121,6 +129,7 @@ struct HttpTransport::Attempts {
   Request request;  // its body is moved into `http`
   net::HttpRequest http;
   CredentialPtr credential;
+  bool streamed = false;  // its answer may be long
   int count = 0;
   bool refreshed = false;  // credentials, after a 401
 };

@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(1);
 constexpr Duration kAuthoritiesPeriod = std::chrono::minutes(1);
+constexpr size_t kSmallWrite = 16 * 1024;
 
 }  // namespace
 
@@ -94,6 +95,23 @@ std::optional<Result<HttpTransport::Exchange>> HttpTransport::open_on_pooled(Poo
     if (!stream) return Result<Exchange>(fail(std::move(stream).error()));
     std::shared_ptr<Pool> owner = &pool == watch_.get() ? watch_ : request_;
     return Result<Exchange>(Exchange(*std::move(stream), std::move(owner), connection));
+  }
+  return std::nullopt;
+}
+
+// A write, for its answer is as small as it is: a list would keep the events of the watches waiting. On a first attempt,
+// for the connection may be what was wrong; and on one that has brought answers.
+std::optional<Result<HttpTransport::Exchange>> HttpTransport::open_on_watches(const Attempts& attempts) {
+  const bool small_write = attempts.request.method != "GET" && !attempts.streamed && attempts.http.body.size() <= kSmallWrite;
+  if (!small_write || attempts.request.lane != Lane::kRequest || attempts.count > 0 || watch_->writes >= options_.writes_on_watches) return std::nullopt;
+  for (const auto& connection : watch_->connections) {
+    const bool fit = connection->generation == generation() && connection->proven && connection->http->multiplexed() && connection->http->available();
+    if (!fit) continue;
+    auto stream = connection->http->open(attempts.http, false);
+    if (!stream) continue;
+    Exchange out(*std::move(stream), watch_, connection);
+    out.ride();
+    return Result<Exchange>(std::move(out));
   }
   return std::nullopt;
 }

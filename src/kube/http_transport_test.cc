@@ -86,6 +86,7 @@ class HttpTransportTest : public testing::TestWithParam<HttpProtocol> {
   HttpTransportOptions options(HttpProtocol protocol) {
     HttpTransportOptions out;
     out.without_alpn = protocol;
+    out.writes_on_watches = writes_on_watches;
     return out;
   }
   void make(HttpProtocol protocol = HttpProtocol::kHttp2, ConnectionConfig connection = config()) {
@@ -133,6 +134,7 @@ class HttpTransportTest : public testing::TestWithParam<HttpProtocol> {
   SimLoop& loop;
   FakeApi api;
   test::PipeConnector dialler;
+  size_t writes_on_watches = 0;
   std::unique_ptr<HttpTransport> transport;
 };
 
@@ -237,6 +239,28 @@ TEST_P(HttpTransportTest, WatchesHaveAConnectionOfTheirOwnAndTheOtherClosesWhenI
   const auto second = open_watch("/watch");
   ASSERT_TRUE(second);
   EXPECT_EQ(dialler.dials, GetParam() == HttpProtocol::kHttp2 ? 2 : 3) << "HTTP/1.1 takes one for each watch";
+}
+
+TEST_P(HttpTransportTest, ASmallWriteTakesTheWatchesConnectionWhereItCarriesMoreThanOne) {
+  writes_on_watches = 2;
+  make(GetParam());
+  api.script = [](const net::HttpRequest& r) {
+    CannedAnswer answer(200, "{}");
+    answer.hold = r.target == "/watch";
+    return answer;
+  };
+  const auto watch = open_watch("/watch");
+  ASSERT_TRUE(watch);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(send(write("/small")));
+  EXPECT_EQ(dialler.dials, GetParam() == HttpProtocol::kHttp2 ? 1 : 2);
+  Request large = write("/large");
+  large.body = std::string(20'000, 'x');
+  ASSERT_TRUE(send(std::move(large)));
+  ASSERT_TRUE(send(read("/a")));
+  EXPECT_EQ(dialler.dials, 2) << "what is large, or brings much, has its own";
+  world.run_for(40s);
+  ASSERT_TRUE(send(write("/small")));
+  EXPECT_EQ(transport->connections(), GetParam() == HttpProtocol::kHttp2 ? 1u : 2u);
 }
 
 TEST_P(HttpTransportTest, AnUnusedWatchLaneIsClosedToo) {
@@ -508,8 +532,43 @@ TEST_F(Http2TransportTest, MoreStreamsThanAConnectionTakesOpenAnother) {
   EXPECT_EQ(dialler.dials, 2) << "the server takes 250 each";
 }
 
+TEST_F(HttpTransportTest, MoreWritesAtOnceThanTheWatchesConnectionIsToCarryOpenTheirOwn) {
+  writes_on_watches = 2;
+  WaitingApi waiting(loop);
+  dialler.acceptor = &waiting.server;
+  waiting.event.set();
+  make();
+  auto watch = open_watch("/watch");
+  ASSERT_TRUE(watch);
+  std::optional<Result<Response>> answers[3];
+  TaskScope scope(loop);
+  for (int i = 0; i < 3; ++i) {
+    loop.post([&, i] { scope.spawn(store(transport->send(write("/write")), answers[i])); });
+    world.run_for(1s);
+    EXPECT_EQ(dialler.dials, i < 2 ? 1 : 2);
+  }
+  waiting.answer.set();
+  world.run_for(1s);
+  for (const auto& answer : answers) EXPECT_TRUE(answer && *answer);
+  world.run_for(40s);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(send(write("/write")));
+  EXPECT_EQ(dialler.dials, 2) << "those that ended count no more";
+  watch->reset();
+  transport.reset();
+}
+
 // Whoever wrote something must know its version when the watch shows it, or it takes it for another's.
-TEST_F(HttpTransportTest, AnAnswerThatCameBeforeAWatchEventIsHandedOnBeforeIt) {
+class AnswersAndEvents : public HttpTransportTest {
+ protected:
+  void answer_comes_before_event();
+};
+TEST_F(AnswersAndEvents, AnAnswerThatCameBeforeAWatchEventIsHandedOnBeforeIt) { answer_comes_before_event(); }
+TEST_F(AnswersAndEvents, AlsoOnOneConnection) {
+  writes_on_watches = 1;
+  answer_comes_before_event();
+}
+
+void AnswersAndEvents::answer_comes_before_event() {
   WaitingApi waiting(loop);
   dialler.acceptor = &waiting.server;
   make();
@@ -538,6 +597,7 @@ TEST_F(HttpTransportTest, AnAnswerThatCameBeforeAWatchEventIsHandedOnBeforeIt) {
   });
   world.run_for(1s);
   EXPECT_EQ(order, "answer event ");
+  EXPECT_EQ(dialler.dials, writes_on_watches > 0 ? 1 : 2);
   watch->reset();
   transport.reset();
 }

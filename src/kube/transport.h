@@ -14,7 +14,8 @@
 namespace gs::kube {
 
 // Which connection a request takes: one long-lived connection carries a cluster's watches, and the few small
-// questions of a cluster that is attached; another, opened on demand and closed when idle, the rest.
+// questions of a cluster that is attached; another, opened on demand and closed when idle, the rest (but for small writes,
+// which a transport may send over the first).
 enum class Lane { kWatch, kRequest };
 
 struct Request {

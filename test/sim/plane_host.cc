@@ -91,6 +91,7 @@ class PlaneHost::Process final : public fleet::LeaderElector::Observer {
       : host_(host), identity_(std::move(identity)), connector_(host.loop, host.net_, host.host), resolver_(host.loop, host.net_), clusters_(host.loop, shared_tls(), connector_), lists_(host.loop, 2) {
     clusters_.reflector.list_permits = &lists_;
     clusters_.reflector.page_size = host.options_.page_size;
+    clusters_.writes_on_watches = host.options_.writes_on_watches;
     if (host.options_.hub.empty()) {
       if (host.disk_) host.disk_->begin_term("alone", "alone");
       begin();

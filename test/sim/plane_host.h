@@ -71,6 +71,7 @@ struct PlaneOptions {
   std::string hub;  // whose lease decides which plane works; empty: this one does
   queue::QueueOptions queue;
   int page_size = 500;
+  size_t writes_on_watches = 4;
 };
 
 // A machine with a plane on it, as mcp.cc puts one together.

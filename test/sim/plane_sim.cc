@@ -75,6 +75,7 @@ PlaneOptions Chaos::choose_plane() {
   if (random_.chance(0.3)) options.queue.cluster_cap = 2;
   if (!one_bad_cluster_ && !fleet_ && random_.chance(0.3)) options.queue.controller_cap = 4;
   if (random_.chance(0.4)) options.page_size = 2;
+  if (seed_ % 2 == 1) options.writes_on_watches = 0;
   return options;
 }
 
