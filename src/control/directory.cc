@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <set>
 
 #include "base/strings.h"
 #include "json/yaml.h"
@@ -177,6 +179,71 @@ std::string directory_stamp(const std::string& path, const std::vector<std::stri
     out += fmt::format("{} {} {} {} {}\n", file, there, s.st_ino, s.st_size, changed.time_since_epoch().count());
   }
   return out;
+}
+
+namespace {
+
+// Goes a path as the kernel does, and notes the directory of each link on the way.
+class Walk {
+ public:
+  // The directory that a path leads to; the last one on the way where it leads nowhere.
+  fs::path directory(const fs::path& path) {
+    const auto known = known_.find(path);
+    if (known != known_.end()) return known->second;
+    int links = 0;
+    fs::path out = follow("/", fs::absolute(path), links);
+    noted_.insert(out);
+    return known_[path] = out;
+  }
+  // The file has a directory; so have the links that stand in its place.
+  void file(const fs::path& path) {
+    const fs::path directory_of = directory(path.parent_path());
+    std::error_code none;
+    const fs::path target = fs::read_symlink(directory_of / path.filename(), none);
+    if (none) return;
+    int links = 0;
+    const fs::path whole = follow(directory_of, target, links);
+    noted_.insert(whole.has_parent_path() && !fs::is_directory(whole, none) ? whole.parent_path() : whole);
+  }
+  std::vector<std::string> noted() const { return {noted_.begin(), noted_.end()}; }
+
+ private:
+  static constexpr int kMostLinks = 40;  // as the kernel
+
+  fs::path follow(fs::path at, const fs::path& path, int& links) {
+    if (path.is_absolute()) at = "/";
+    for (const fs::path& part : path) {
+      if (part == "/" || part == "." || part.empty()) continue;
+      if (part == "..") {
+        at = at.parent_path();
+        continue;
+      }
+      std::error_code error;
+      const fs::path next = at / part;
+      const fs::file_type type = fs::symlink_status(next, error).type();
+      if (type == fs::file_type::not_found || type == fs::file_type::none) return at;
+      if (type != fs::file_type::symlink) {
+        at = next;
+        continue;
+      }
+      noted_.insert(at);
+      if (++links > kMostLinks) return at;
+      at = follow(at, fs::read_symlink(next, error), links);
+    }
+    return at;
+  }
+
+  std::set<std::string> noted_;
+  std::map<fs::path, fs::path> known_;  // thousands of kubeconfigs lie in few directories
+};
+
+}  // namespace
+
+std::vector<std::string> directories_to_watch(const std::string& path, const std::vector<std::string>& files) {
+  Walk walk;
+  walk.directory(path);
+  for (const std::string& file : files) walk.file(fs::absolute(file));
+  return walk.noted();
 }
 
 Result<DirectoryContent> read_directory(const std::string& path) {

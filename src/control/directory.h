@@ -24,6 +24,10 @@ Result<DirectoryContent> read_directory(const std::string& path);
 // that nothing need be read anew. Empty where that cannot be said. Blocking.
 std::string directory_stamp(const std::string& path, const std::vector<std::string>& files, WallTime now);
 
+// Where changes of these files show: the directories of the files and of every link on the way to one, and of `path`. Of
+// what is not there the last directory that is. Blocking.
+std::vector<std::string> directories_to_watch(const std::string& path, const std::vector<std::string>& files);
+
 // One cluster from a kubeconfig file, named "default" (`--kubeconfig`).
 fleet::ClusterSpec cluster_from_kubeconfig(const std::string& name, const std::string& path, const std::string& context,
                                            std::vector<std::string>* files_read = nullptr);

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "control/directory_source.h"
+#include "runtime/inotify_watch.h"
 #include "runtime/sim_loop.h"
 
 namespace gs::control {
@@ -178,6 +179,121 @@ TEST_F(DirectoryStampTest, TheSourceTellsOfEachChangeOnceAndReadsNothingInBetwee
   run();
   EXPECT_EQ(source->readings(), settled);
   EXPECT_EQ(told.size(), 5u);
+}
+
+TEST_F(DirectoryStampTest, ChangesShowWhereTheFilesAreAndTheLinksOnTheWayToThem) {
+  fs::create_directories(path / "config/..v1");
+  fs::create_directories(path / "elsewhere/deep");
+  std::ofstream(path / "config/..v1/a.yaml") << kController;
+  std::ofstream(path / "elsewhere/deep/kc") << "x";
+  fs::create_directory_symlink("..v1", path / "config/..data");
+  fs::create_symlink("..data/a.yaml", path / "config/a.yaml");
+  fs::create_directory_symlink("elsewhere", path / "other");
+  const auto watched = directories_to_watch(path / "config", {path / "config/a.yaml", path / "other/deep/kc", path / "none/of/these"});
+  const std::vector<std::string> all = {path, path / "config", path / "config/..v1", path / "elsewhere/deep"};
+  EXPECT_EQ(watched, all);
+  fs::create_symlink("loop", path / "loop");
+  EXPECT_EQ(directories_to_watch(path / "loop", {path / "loop/a"}), std::vector<std::string>{path});
+}
+
+// Follows what it is told to, as the test has it.
+class ScriptedWatch final : public FileWatch {
+ public:
+  using FileWatch::FileWatch;
+  void forget() override { changed.clear(); }
+  Followed follow(const std::vector<std::string>& directories) override {
+    followed = directories;
+    return answer;
+  }
+  Followed answer = Followed::kAlready;
+  std::vector<std::string> followed;
+};
+
+class WatchedDirectoryTest : public DirectoryStampTest {
+ protected:
+  WatchedDirectoryTest() : world(1), loop(world.add_loop()) {
+    cluster();
+    world.jump_wall_clock(later() - world.wall_now());
+    auto made = std::make_unique<ScriptedWatch>(loop);
+    watch = made.get();
+    source = DirectorySource::start(loop, path.string(), [this](Desired) { ++told; }, std::move(made)).value();
+    world.run_for(5 * DirectorySource::kPeriod);
+  }
+  SimWorld world;
+  SimLoop& loop;
+  ScriptedWatch* watch;
+  size_t told = 0;
+  std::unique_ptr<DirectorySource> source;
+};
+
+TEST_F(WatchedDirectoryTest, IsLookedAtOnceAWatchTellsOfAChange) {
+  EXPECT_EQ(watch->followed, std::vector<std::string>{path});
+  const uint64_t looks = source->looks();
+  world.run_for(5 * DirectorySource::kPeriod);
+  EXPECT_EQ(source->looks(), looks);
+  replace("kc", "current-context: c\n");
+  loop.post([&] { watch->changed.set(); });
+  world.run_for(DirectorySource::kPeriod / 2);
+  EXPECT_EQ(told, 2u);
+}
+
+TEST_F(WatchedDirectoryTest, IsLookedAtOnceASecondAtMost) {
+  const uint64_t looks = source->looks();
+  for (int i = 0; i < 100; ++i) {
+    loop.post([&] { watch->changed.set(); });
+    world.run_for(DirectorySource::kPeriod / 10);
+  }
+  EXPECT_LE(source->looks() - looks, 11u);
+  EXPECT_GE(source->looks() - looks, 8u);
+}
+
+TEST_F(WatchedDirectoryTest, IsLookedAtNowAndThenForWhatAWatchDoesNotSee) {
+  replace("kc", "current-context: c\n");
+  world.run_for(DirectorySource::kLongPeriod + 2 * DirectorySource::kPeriod);
+  EXPECT_EQ(told, 2u);
+}
+
+TEST_F(WatchedDirectoryTest, IsLookedAtEachSecondWhereNotAllOfItCanBeWatchedOrWasNotYet) {
+  using Followed = FileWatch::Followed;
+  for (const Followed answer : {Followed::kNot, Followed::kNow}) {
+    watch->answer = answer;
+    loop.post([&] { watch->changed.set(); });
+    world.run_for(2 * DirectorySource::kPeriod);
+    const uint64_t looks = source->looks();
+    world.run_for(5 * DirectorySource::kPeriod);
+    EXPECT_GE(source->looks() - looks, 4u);
+    watch->answer = Followed::kAlready;
+    world.run_for(2 * DirectorySource::kPeriod);
+  }
+}
+
+// On the real loop and kernel: as kubelet changes a mounted ConfigMap.
+TEST_F(DirectoryStampTest, AMountedConfigMapThatIsSwappedIsReadAtOnce) {
+  for (const char* version : {"..v1", "..v2"}) {
+    fs::create_directory(path / version);
+    std::ofstream(path / version / "a.yaml") << kController << "  paused: " << (version == std::string("..v2") ? "true" : "false") << "\n";
+  }
+  fs::create_directory_symlink("..v1", path / "..data");
+  fs::create_symlink("..data/a.yaml", path / "a.yaml");
+  UvLoop loop;
+  size_t told = 0;
+  auto source = DirectorySource::start(loop, path.string(), [&told](Desired) { ++told; }, InotifyWatch::make(loop)).value();
+  const auto run_until = [&loop](Duration limit, const std::function<bool()>& done) {
+    bool late = false;
+    CallbackTimer timer(loop, [&] { late = true; });
+    timer.arm_after(limit);
+    loop.run_until([&] { return late || done(); });
+  };
+  run_until(std::chrono::seconds(20), [&] { return source->watched(); });  // files that changed just now are read again
+  ASSERT_TRUE(source->watched());
+  const uint64_t looks = source->looks();
+  run_until(2 * DirectorySource::kPeriod, [] { return false; });
+  EXPECT_EQ(source->looks(), looks);
+  fs::create_directory_symlink("..v2", path / "..data_tmp");
+  fs::rename(path / "..data_tmp", path / "..data");
+  run_until(std::chrono::seconds(5), [&] { return told == 2; });
+  EXPECT_EQ(told, 2u);
+  EXPECT_LE(source->looks() - looks, 3u);
 }
 
 }  // namespace

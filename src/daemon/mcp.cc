@@ -20,6 +20,7 @@
 #include "daemon/webhook_control.h"
 #include "daemon/workers.h"
 #include "fleet/leader_election.h"
+#include "runtime/inotify_watch.h"
 #include "store/sqlite_store.h"
 
 namespace gs::daemon {
@@ -181,7 +182,7 @@ class Mcp final : public fleet::LeaderElector::Observer {
 
   Status start_directory() {
     source_name_ = flags_.config;
-    GS_TRY(source_, control::DirectorySource::start(loop_, flags_.config, sink()));
+    GS_TRY(source_, control::DirectorySource::start(loop_, flags_.config, sink(), InotifyWatch::make(loop_)));
     begin_webhooks("");
     scope_.spawn(follow_reports());
     return ok();
