@@ -11,6 +11,8 @@
 
 namespace gs::apiserver {
 
+struct Stored;
+
 // The rest of a long body, written as it is sent.
 class BodyParts {
  public:
@@ -30,6 +32,8 @@ struct Answer {
   std::vector<std::string> warnings;  // each is a Warning header
   // The body is one object of the type that was asked for, so it may be shown in another representation.
   bool is_object = false;
+  // What was written, where it takes a webhook to say it in the version of the request: the body is made of it later.
+  std::shared_ptr<const Stored> written;
   // What comes behind the body; null: nothing. Refers to the type that was asked for.
   std::shared_ptr<BodyParts> more;
 };

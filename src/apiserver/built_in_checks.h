@@ -52,6 +52,9 @@ void workloads(const ResourceType& type, const Value& object, const Value* old, 
 void access(const ResourceType& type, const Value& object, const Value* old, FieldErrors& errors);
 // Of both kinds of webhook configurations.
 void webhooks(const Value& object, FieldErrors& errors);
+// Whom a webhook is called at, and in which versions of its reviews; `none`: what is said where there are none.
+void webhook_client(const Value* client, const std::string& at, FieldErrors& errors);
+void review_versions(const Value* list, const std::string& at, const char* none, FieldErrors& errors);
 void autoscaler(const Value& object, const Value* old, FieldErrors& errors);
 void ingress(const Value& object, const Value* old, FieldErrors& errors);
 void endpoint_slice(const Value& object, const Value* old, FieldErrors& errors);

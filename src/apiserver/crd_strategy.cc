@@ -65,6 +65,9 @@ void default_crd(Value& crd) {
   if (names.text("singular").empty() && !kind.empty()) names["singular"] = to_lower(kind);
   if (names.text("listKind").empty() && !kind.empty()) names["listKind"] = kind + "List";
   if (spec.find("conversion") == nullptr) spec["conversion"]["strategy"] = "None";
+  if (const Value* service = spec.at("conversion.webhook.clientConfig.service"); service != nullptr && service->is_object() && service->find("port") == nullptr) {
+    spec["conversion"]["webhook"]["clientConfig"]["service"]["port"] = 443;
+  }
   // Served resources with no column show their age.
   Value* list = spec.object()->find("versions");
   for (size_t i = 0; list != nullptr && list->array() != nullptr && i < list->array()->size(); ++i) {

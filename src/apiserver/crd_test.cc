@@ -137,7 +137,7 @@ constexpr Refused kRefused[] = {
     {"no storage version", R"("storage":true)", R"("storage":false)", "must have exactly one version marked as storage version"},
     {"a rule in CEL", R"("minimum":1)", R"("x-kubernetes-validations":[{"rule":"self > 1"}])",
      "spec.validation.openAPIV3Schema.properties[spec].properties[size].x-kubernetes-validations: Forbidden: validation rules are not evaluated"},
-    {"a webhook that converts", R"("scope":)", R"("conversion":{"strategy":"Webhook"},"scope":)", "spec.conversion.strategy: Forbidden: conversion by webhook is not served yet; None is"},
+    {"a webhook that converts", R"("scope":)", R"("conversion":{"strategy":"Webhook"},"scope":)", "spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook"},
     {"preserveUnknownFields", R"("scope":)", R"("preserveUnknownFields":true,"scope":)",
      "spec.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"},
     {"a type within items", R"("minimum":1)", R"("x-a":1,"enum":[1],"default":"x")", R"(spec.validation.openAPIV3Schema.properties[spec].properties[size].default: Invalid value: "string")"},

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "apiserver/conversion/conversion_memo.h"
 #include "apiserver/crd_parts.h"
 #include "apiserver/crd_strategy.h"
 #include "apiserver/object_meta.h"
@@ -69,6 +70,14 @@ ResourceType type_of(const Value& crd, const Value& version) {
   return out;
 }
 
+conversion::ConverterPtr converter_of(const Value& crd) {
+  const Value* client = crd.at("spec.conversion.webhook.clientConfig");
+  if (crd.text("spec.conversion.strategy") != "Webhook" || client == nullptr) return nullptr;
+  admission::ClientConfig config = admission::read_client_config(*client);
+  config.tells_timeout = false;
+  return std::make_shared<conversion::WebhookConverter>(std::move(config), strings_of(crd.at("spec.conversion.webhook.conversionReviewVersions")));
+}
+
 }  // namespace
 
 std::vector<ResourceType> types_of_crd(const Value& crd) {
@@ -76,10 +85,12 @@ std::vector<ResourceType> types_of_crd(const Value& crd) {
   static std::atomic<uint64_t> shapes{0};
   std::vector<ResourceType> out;
   std::shared_ptr<ResourceType> kept;
+  const conversion::ConverterPtr converter = converter_of(crd);
   for (const Value& version : versions_of_crd(crd)) {
     if (!is_true(version, "storage")) continue;
     kept = std::make_shared<ResourceType>(type_of(crd, version));
     kept->shape = ++shapes;
+    kept->converter = converter;
   }
   for (const Value& version : versions_of_crd(crd)) {
     if (!is_true(version, "served")) continue;
@@ -89,6 +100,7 @@ std::vector<ResourceType> types_of_crd(const Value& crd) {
     }
     out.push_back(type_of(crd, version));
     out.back().stored_as = kept;
+    out.back().converter = converter;
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "apiserver/built_in_checks.h"
 #include "apiserver/crd_parts.h"
 #include "apiserver/crd_strategy.h"
 #include "apiserver/object_meta.h"
@@ -224,7 +225,13 @@ void spec(const Value& crd, FieldErrors& errors) {
   names_at(crd.at("spec.names"), "spec.names", errors);
   const std::string strategy(crd.text("spec.conversion.strategy"));
   if (strategy == "Webhook") {
-    errors.push_back(schema::forbidden("spec.conversion.strategy", "conversion by webhook is not served yet; None is"));
+    const Value* client = crd.at("spec.conversion.webhook.clientConfig");
+    if (client == nullptr) {
+      errors.push_back(required("spec.conversion.webhookClientConfig", "required when strategy is set to Webhook"));
+    } else {
+      checks::webhook_client(client, "spec.conversion.webhookClientConfig", errors);
+    }
+    checks::review_versions(crd.at("spec.conversion.webhook.conversionReviewVersions"), "spec.conversion.conversionReviewVersions", "", errors);
   } else if (strategy.empty()) {
     errors.push_back(required("spec.conversion.strategy", ""));
   } else if (strategy != "None") {
@@ -232,6 +239,19 @@ void spec(const Value& crd, FieldErrors& errors) {
   } else if (crd.at("spec.conversion.webhook") != nullptr) {
     errors.push_back(schema::forbidden("spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook"));
   }
+}
+
+// What a store of one version cannot do: read what was stored in another by asking.
+void storage_version(const Value& crd, const Value& old, FieldErrors& errors) {
+  if (crd.text("spec.conversion.strategy") != "Webhook" && old.text("spec.conversion.strategy") != "Webhook") return;
+  const auto stored = [](const Value& definition) {
+    for (const Value& version : versions_of_crd(definition)) {
+      if (is_true(version, "storage")) return std::string(version.text("name"));
+    }
+    return std::string();
+  };
+  if (stored(crd) == stored(old)) return;
+  errors.push_back(schema::forbidden("spec.versions", fmt::format("the storage version of a definition with conversion by webhook cannot be changed on this server yet; keep {}", stored(old))));
 }
 
 void stored_versions(const Value& crd, FieldErrors& errors) {
@@ -289,7 +309,9 @@ void validate_crd(const Value& crd, const Value* old, FieldErrors& errors) {
   if (is_true(crd, "spec.preserveUnknownFields") && (old == nullptr || !is_true(*old, "spec.preserveUnknownFields"))) {
     errors.push_back(invalid("spec.preserveUnknownFields", true, "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"));
   }
-  if (old != nullptr) immutable(crd, *old, errors);
+  if (old == nullptr) return;
+  immutable(crd, *old, errors);
+  storage_version(crd, *old, errors);
 }
 
 }  // namespace gs::apiserver

@@ -194,8 +194,12 @@ void CustomResourceDefinitions::serve(const Value& crd) {
   served.generation = generation;
   served.uid = crd.text("metadata.uid");
   served.key = {std::string(crd.text("spec.group")), std::string(crd.text("status.acceptedNames.plural"))};
+  const ResourceTypePtr before = table_.find(served.key.first, served.key.second);
   table_.remove(served.key.first, served.key.second);
   for (ResourceType& type : types_of_crd(crd)) table_.add(std::move(type));
+  // Who watches by way of another webhook, or of none, would be told what nobody means any more.
+  const ResourceTypePtr after = table_.find(served.key.first, served.key.second);
+  if (before && after && (before->converter || after->converter)) store_.end_watches(*after);
 }
 
 // Instances go by the rules of deletion: those with finalizers hold the definition back until they are gone.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "apiserver/protobuf.h"
+#include "apiserver/version_view.h"
 #include "base/strings.h"
 #include "json/writer.h"
 #include "schema/go_json.h"
@@ -171,6 +172,10 @@ Answer Lister::list(const ResourceType& type, const gateway::RestRequest& reques
     meta.next = encode_continue(from->inconsistent ? static_cast<int64_t>(store_.version()) : static_cast<int64_t>(from->version), token_key(*(*objects)[limit - 1], selection->ns()));
     if (selection->plain()) meta.remaining = objects->size() - limit;
     objects->resize(limit);
+  }
+  // What takes a webhook is asked about in one, not as it is sent.
+  if (type.asks_webhook()) {
+    for (const StoredPtr& object : *objects) shown(type, *object);
   }
   Answer answer(200, "");
   if (objects->empty() && !as.protobuf) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apiserver/conversion/conversion_memo.h"
 #include "apiserver/registry_rules.h"
 #include "apiserver/version_view.h"
 #include "base/strings.h"
@@ -76,6 +77,23 @@ StoredPtr Registry::find(const ResourceType& type, const RestRequest& request) c
 
 bool Registry::has_subresource(const ResourceType& type, std::string_view subresource) {
   return type.subresource(subresource) != nullptr || (subresource == "status" && type.has_status) || (subresource == "scale" && type.has_scale);
+}
+
+bool Registry::waits(const ResourceType& type) { return type.asks_webhook() && type.converter->missing(); }
+
+bool Registry::storable(const ResourceType& type, const Value& object) {
+  if (!type.asks_webhook()) return true;
+  Value stored = object;
+  to_storage(type, stored);
+  return !waits(type);
+}
+
+void Registry::tell(Answer& answer, const ResourceType& type, const StoredPtr& written) {
+  if (type.asks_webhook()) {
+    answer.written = written;
+  } else {
+    answer.body = shown_text(type, *written);
+  }
 }
 
 StoredPtr Registry::commit(const ResourceType& type, const StoredPtr& before, Value object, AppliedPtr applied) {
@@ -199,6 +217,7 @@ Answer Registry::create_object(const ResourceType& type, const RestRequest& requ
   Checked<Prepared> prepared = prepare(type, Operation::kCreate, std::move(object), nullptr);
   if (!prepared) return prepared.error();
   if (std::optional<Answer> stop = admit(admission::Phase::kValidating, request, prepared->object, nullptr)) return with_warnings(*std::move(stop), prepared->warnings);
+  if (!request.dry_run() && !storable(type, prepared->object)) return admission::undecided();
   if (const StoredPtr there = store_.get(type, ns, name)) {
     const bool leaving = there->json.find("\"deletionTimestamp\"") != std::string_view::npos && deleting(there->value());
     Answer refused = leaving ? failure(409, "AlreadyExists", fmt::format("object is being deleted: {} \"{}\" already exists", type.qualified(), name), details_of(type, name)) : already_exists(type, name);
@@ -207,7 +226,11 @@ Answer Registry::create_object(const ResourceType& type, const RestRequest& requ
   Answer answer(201, "");
   answer.is_object = true;
   answer.warnings = std::move(prepared->warnings);
-  answer.body = request.dry_run() ? prepared->object.dump() : shown_text(type, *commit(type, nullptr, std::move(prepared->object), std::move(applied)));
+  if (request.dry_run()) {
+    answer.body = prepared->object.dump();
+  } else {
+    tell(answer, type, commit(type, nullptr, std::move(prepared->object), std::move(applied)));
+  }
   return answer;
 }
 
@@ -268,11 +291,12 @@ Answer Registry::replace(const ResourceType& type, const RestRequest& request, c
   Answer answer(200, "");
   answer.is_object = true;
   answer.warnings = std::move(prepared->warnings);
+  if (waits(type) || (!request.dry_run() && !storable(type, next))) return admission::undecided();
   const bool same = next == old && stored_alike(type, next, *current);
   if (same || request.dry_run()) {
     // Who applied what is remembered beside the object; it makes no new version.
     if (same && !request.dry_run() && applied != current->applied) store_.remember(type, current, std::move(applied));
-    answer.body = same ? shown_text(type, *current) : next.dump();
+    answer.body = same && !type.asks_webhook() ? shown_text(type, *current) : next.dump();
     return answer;
   }
   if (may_go(type, next)) {
@@ -281,7 +305,9 @@ Answer Registry::replace(const ResourceType& type, const RestRequest& request, c
     erase(type, current);
     return answer;
   }
-  answer.body = shown_text(type, *commit(type, current, std::move(next), std::move(applied)));
+  if (scale && type.asks_webhook()) answer.body = next.dump();
+  const StoredPtr written = commit(type, current, std::move(next), std::move(applied));
+  if (answer.body.empty()) tell(answer, type, written);
   return answer;
 }
 

@@ -130,6 +130,11 @@ class Registry {
   // 404 or 403 where nothing may be created in the namespace; a good answer otherwise.
   Answer check_namespace(const ResourceType& type, std::string_view ns, std::string_view name) const;
   Answer generate_name(const ResourceType& type, const std::string& ns, json::Value& metadata);
+  // Whether it is known what would be stored of an object, and all that was read of the type is what it says.
+  static bool storable(const ResourceType& type, const json::Value& object);
+  static bool waits(const ResourceType& type);
+  // Answers with what was written.
+  static void tell(Answer& answer, const ResourceType& type, const StoredPtr& written);
   StoredPtr commit(const ResourceType& type, const StoredPtr& before, json::Value object, AppliedPtr applied);
   StoredPtr erase(const ResourceType& type, const StoredPtr& before);
   StoredPtr find(const ResourceType& type, const RestRequest& request) const;

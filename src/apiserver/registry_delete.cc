@@ -153,8 +153,13 @@ Answer Registry::remove_object(const ResourceType& type, const RestRequest* requ
   set_collection_finalizers(type, object, options);
   prepare_deletion(type, object, format_rfc3339(loop_.wall_now()));
   const bool held = has_entries(object, "metadata.finalizers") || (is_namespace(type) && has_entries(object, "spec.finalizers"));
+  if (waits(type)) return admission::undecided();
   if (!held && graceful == Graceful::kNow) {
     if (options.dry_run) return gone(object);
+    if (!deletion_returns_object(type)) {
+      erase(type, current);
+      return gone(object);
+    }
     Value last = shown(type, *erase(type, current));
     // A pod that was leaving is told as this deletion makes it.
     if (pod && deleting(before)) last["metadata"]["deletionGracePeriodSeconds"] = *object.at("metadata.deletionGracePeriodSeconds");
@@ -166,8 +171,9 @@ Answer Registry::remove_object(const ResourceType& type, const RestRequest* requ
     object["status"]["phase"] = "Terminating";
   }
   if (object == before || options.dry_run) return show(object);
-  const StoredPtr marked = commit(type, current, std::move(object), current->applied);
-  Answer answer(200, shown_text(type, *marked));
+  if (!storable(type, object)) return admission::undecided();
+  Answer answer(200, "");
+  tell(answer, type, commit(type, current, std::move(object), current->applied));
   answer.is_object = true;
   return answer;
 }

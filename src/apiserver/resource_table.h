@@ -15,6 +15,10 @@
 
 namespace gs::apiserver {
 
+namespace conversion {
+class WebhookConverter;
+}
+
 // A column of `kubectl get`.
 struct PrinterColumn {
   std::string name;
@@ -78,7 +82,11 @@ struct ResourceType {
   std::string asked_as;
   // Of custom resources: which state of the schema this is. What was stored by another is pruned and defaulted as it is read.
   uint64_t shape = 0;
+  // Of custom resources whose versions a webhook converts; all versions of a CRD share it. Null: strategy None.
+  std::shared_ptr<conversion::WebhookConverter> converter;
 
+  // Stored as another version, which takes a webhook to read and to write.
+  bool asks_webhook() const { return converter != nullptr && stored_as != nullptr; }
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
   // What an answer puts before a stored object, in place of its opening brace.
   std::string prefix() const;

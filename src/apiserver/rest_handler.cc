@@ -11,6 +11,7 @@
 #include "apiserver/request_reader.h"
 #include "apiserver/respond.h"
 #include "apiserver/reviews.h"
+#include "apiserver/version_view.h"
 #include "base/strings.h"
 #include "json/yaml.h"
 
@@ -193,7 +194,7 @@ Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Represen
   if (route.request.verb == Verb::kWatch) {
     ++stats_.watches;
     const WatchFault watch_fault = faults_->on_watch();
-    co_return co_await watches_.serve(exchange, std::move(route.type), std::move(route.request), std::move(as), watch_fault);
+    co_return co_await watches_.serve(exchange, std::move(route.type), std::move(route.request), std::move(as), watch_fault, clients_);
   }
   const auto fail = [&](const Answer& answer) { respond(exchange, negotiated(answer, as), loop_.random()); };
   auto body = co_await exchange.read_all(kMaxBody, saturating_add(loop_.now(), kBodyTime));
@@ -207,12 +208,14 @@ Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Represen
     if (!writable) co_return fail(failure(500, "InternalError", writable.error().message));
   }
   const Checked<std::string> json = json_body(*route.type, route.request, *std::move(body), header(exchange.request(), "content-type"));
+  std::optional<conversion::Memo> memo;
+  if (clients_ != nullptr && route.type->asks_webhook()) memo.emplace(loop_, *clients_);
   Answer answer;
   if (!json) {
     answer = json.error();
-  } else if (write && admission_ != nullptr && admission_->any()) {
-    auto admitting = serve_admitted(route, as, *json, fault);
-    answer = co_await std::move(admitting);
+  } else if (memo || (write && admission_ != nullptr && admission_->any())) {
+    auto serving = serve_in_steps(route, as, *json, fault, memo ? &*memo : nullptr);
+    answer = co_await std::move(serving);
   } else {
     answer = serve_user(route, as, *json, fault);
   }
@@ -232,27 +235,35 @@ Task<void> RestHandler::serve(net::HttpExchange& exchange, Route route, Represen
     co_return;
   }
   if (!answer.more) co_return respond(exchange, negotiated(std::move(answer), as), loop_.random());
-  co_await send_parts(exchange, std::move(answer));
+  co_await send_parts(exchange, std::move(answer), route.type->converter, memo ? &*memo : nullptr);
 }
 
-Task<void> RestHandler::send_parts(net::HttpExchange& exchange, Answer answer) {
+Task<void> RestHandler::send_parts(net::HttpExchange& exchange, Answer answer, conversion::ConverterPtr converter, conversion::Memo* memo) {
   exchange.start(head_of(answer, exchange.request(), loop_.random()));
   std::string part = std::move(answer.body);
-  for (bool more = true; true; more = answer.more->next(part)) {
+  const auto next = [&] {
+    const conversion::Converting converting(converter, memo);
+    return answer.more->next(part);
+  };
+  for (bool more = true; true; more = next()) {
     const Status sent = co_await exchange.write(std::exchange(part, {}), saturating_add(loop_.now(), kSendTime));
     if (!sent) co_return;  // the client is gone, or takes nothing
     if (!more) co_return exchange.finish();
   }
 }
 
-Answer RestHandler::serve_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
-  if (authorizer_ == nullptr) return serve_now(route, as, body, fault);
+Answer RestHandler::act_as_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
+  if (authorizer_ == nullptr) return act(route, as, body, fault);
   const WriteGuard guard(*authorizer_, route.user);
   const Registry::Guarded guarded(registry_, &guard);
-  return serve_now(route, as, body, fault);
+  return act(route, as, body, fault);
 }
 
-Answer RestHandler::serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
+Answer RestHandler::serve_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) { return present(route, as, act_as_user(route, as, body, fault)); }
+
+Answer RestHandler::serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) { return present(route, as, act(route, as, body, fault)); }
+
+Answer RestHandler::act(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
   const ResourceType& type = *route.type;
   Answer answer;
   if (route.request.verb == Verb::kGet) {
@@ -260,49 +271,84 @@ Answer RestHandler::serve_now(const Route& route, const Representation& as, std:
              : route.request.subresource == "log" ? registry_.log(type, route.request)
                                                   : lister_.get(type, route.request, as);
   } else if (route.request.verb == Verb::kList) {
-    ++stats_.lists;
     answer = lister_.list(type, route.request, as, fault.stale_by);
   } else {
     answer = write(route, body);
-    if (answer.is_object && answer.status < 300 && as.kind != Representation::Kind::kObject) {
-      Presenter presenter(type, as, loop_.wall_now());
-      if (auto refusal = presenter.refuses(false)) return *std::move(refusal);
-      const std::string whole = std::exchange(answer.body, {});
-      presenter.object(whole, answer.body);
-    }
+  }
+  return answer;
+}
+
+Answer RestHandler::present(const Route& route, const Representation& as, Answer answer) {
+  const ResourceType& type = *route.type;
+  if (route.request.verb == Verb::kList) ++stats_.lists;
+  if (answer.written) answer.body = shown_text(type, *answer.written);
+  if (route.request.is_write() && answer.is_object && answer.status < 300 && as.kind != Representation::Kind::kObject) {
+    Presenter presenter(type, as, loop_.wall_now());
+    if (auto refusal = presenter.refuses(false)) return *std::move(refusal);
+    const std::string whole = std::exchange(answer.body, {});
+    presenter.object(whole, answer.body);
   }
   if (type.deprecated && answer.status < 400) answer.warnings.insert(answer.warnings.begin(), type.deprecation_warning);
   return answer;
 }
 
 void RestHandler::set_webhook_clients(admission::WebhookClients& clients) {
+  clients_ = &clients;
   admission_ = std::make_unique<admission::Admission>(loop_, table_, store_, clients);
   registry_.add_follower(admission_->configurations());
 }
 
 // The step is run until nothing in it is left to be decided: each time on the state of then, so that nothing is held while
 // webhooks are asked, and what they said of another state counts for nothing.
-Task<Answer> RestHandler::serve_admitted(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault) {
-  admission::RequestGate gate(admission_->dispatcher(), route.user);
+Task<Answer> RestHandler::act_in_steps(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault, conversion::Memo* memo) {
+  std::optional<admission::RequestGate> gate;
+  // Also where no webhook is to be asked: it keeps what a step makes up, which a conversion is of.
+  if (route.request.is_write()) gate.emplace(admission_->dispatcher(), route.user);
   const MonoTime deadline = saturating_add(loop_.now(), admission::Admission::kRequestTime);
   Answer answer;
   while (true) {
     {
-      const Registry::Admitting admitting(registry_, &gate);
-      answer = serve_user(route, as, body, fault);
+      const conversion::Converting converting(route.type->converter, memo);
+      const Registry::Admitting admitting(registry_, gate ? &*gate : nullptr);
+      answer = act_as_user(route, as, body, fault);
     }
-    if (!admission::is_undecided(answer)) break;
+    const bool unconverted = memo != nullptr && memo->missing();
+    if (!unconverted && !admission::is_undecided(answer)) break;
     if (loop_.now() >= deadline) {
       answer = failure(504, "Timeout", "Timeout: request did not complete within requested timeout", "{}");
       break;
     }
-    auto deciding = gate.decide(deadline);
+    if (unconverted) {
+      auto converting = memo->convert(route.type->converter);
+      std::optional<Answer> failed = co_await std::move(converting);
+      if (failed) co_return *std::move(failed);
+      continue;
+    }
+    auto deciding = gate->decide(deadline);
     co_await std::move(deciding);
   }
-  for (const std::string& warning : gate.warnings()) {
+  if (!gate) co_return answer;
+  for (const std::string& warning : gate->warnings()) {
     if (std::find(answer.warnings.begin(), answer.warnings.end(), warning) == answer.warnings.end()) answer.warnings.push_back(warning);
   }
   co_return answer;
+}
+
+Task<Answer> RestHandler::serve_in_steps(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault, conversion::Memo* memo) {
+  auto acting = act_in_steps(route, as, body, fault, memo);
+  const Answer done = co_await std::move(acting);
+  while (true) {
+    Answer shown;
+    {
+      const conversion::Converting converting(route.type->converter, memo);
+      shown = present(route, as, done);
+    }
+    if (memo == nullptr || !memo->missing()) co_return shown;
+    // It was written, and is told from what is stored.
+    auto converting = memo->convert(route.type->converter);
+    std::optional<Answer> failed = co_await std::move(converting);
+    if (failed) co_return *std::move(failed);
+  }
 }
 
 Answer RestHandler::ask_review(const Route& route, std::string_view body) const {

@@ -7,6 +7,7 @@
 
 #include "apiserver/admission/admission.h"
 #include "apiserver/authenticator.h"
+#include "apiserver/conversion/conversion_memo.h"
 #include "apiserver/authorization/authorizer.h"
 #include "apiserver/faults.h"
 #include "apiserver/lister.h"
@@ -74,13 +75,19 @@ class RestHandler final : public net::HttpHandler {
   // 200, or why the type does not serve that.
   Answer check_served(const ResourceType& type, const RestRequest& request) const;
   Task<void> serve(net::HttpExchange& exchange, Route route, Representation as, RequestFault fault);
-  Task<void> send_parts(net::HttpExchange& exchange, Answer answer);
+  // `memo` null: nothing of it takes a webhook to say.
+  Task<void> send_parts(net::HttpExchange& exchange, Answer answer, conversion::ConverterPtr converter, conversion::Memo* memo);
   // Everything but watches, in one step. The body is JSON, but an apply's.
   Answer serve_now(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
   // The same as far as the user may.
   Answer serve_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
-  // The same for a write that webhooks may be asked about.
-  Task<Answer> serve_admitted(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
+  // The two parts of it: what is done, and how the answer to it is shown.
+  Answer act_as_user(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
+  Answer act(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault);
+  Answer present(const Route& route, const Representation& as, Answer answer);
+  // The same where webhooks may be asked: about a write, or for other versions of custom resources.
+  Task<Answer> serve_in_steps(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault, conversion::Memo* memo);
+  Task<Answer> act_in_steps(const Route& route, const Representation& as, std::string_view body, const RequestFault& fault, conversion::Memo* memo);
   Answer write(const Route& route, std::string_view body);
   Answer ask_review(const Route& route, std::string_view body) const;
 
@@ -96,7 +103,8 @@ class RestHandler final : public net::HttpHandler {
   NoFaults no_faults_;
   Faults* faults_ = &no_faults_;
   Observer* observer_ = nullptr;
-  std::unique_ptr<admission::Admission> admission_;  // null: no webhook is ever called
+  admission::WebhookClients* clients_ = nullptr;     // null: no webhook is ever called
+  std::unique_ptr<admission::Admission> admission_;  // with clients_
   RestStats stats_;
 };
 

@@ -281,6 +281,12 @@ void Store::clear(Collection& collection) {
   ++collection.incarnation_;
 }
 
+void Store::end_watches(const ResourceType& type) {
+  Collection& of = collection(type);
+  ++of.incarnation_;
+  of.changed.wake_all();
+}
+
 void Store::drop(const ResourceType& type) {
   Collection& from = collection(type);
   ++version_;

@@ -168,6 +168,8 @@ class Store {
   StoredPtr erase(const ResourceType& type, std::string_view ns, std::string_view name);
   // All objects and the history of a resource, without a trace (its CRD was removed).
   void drop(const ResourceType& type);
+  // Watches of a resource end, and their clients come again.
+  void end_watches(const ResourceType& type);
   // Forgets the history: what is watched or continued from before now is too old.
   void compact();
 

@@ -2,6 +2,7 @@
 
 #include "apiserver/built_in.h"
 #include "apiserver/built_in_conversion.h"
+#include "apiserver/conversion/conversion_memo.h"
 #include "schema/decode.h"
 #include "schema/prune.h"
 
@@ -33,6 +34,7 @@ Value shown(const ResourceType& type, const Stored& object) {
     schema::prune(*kept.schema, out);
     schema::apply_defaults(*kept.schema, out);
   }
+  if (type.asks_webhook()) out = type.converter->converted(std::move(out), type.api_version());
   if (&kept != &type && type.schema != nullptr) schema::prune(*type.schema, out);
   name_type(type, out);
   return out;
@@ -65,8 +67,9 @@ void from_judged(const ResourceType& type, Value& object) {
 }
 
 void to_storage(const ResourceType& type, Value& object) {
-  if (!type.custom || type.stored_as == nullptr || type.stored_as->schema == nullptr) return;
-  schema::prune(*type.stored_as->schema, object);
+  if (!type.custom || type.stored_as == nullptr) return;
+  if (type.asks_webhook()) object = type.converter->converted(std::move(object), type.stored_as->api_version());
+  if (type.stored_as->schema != nullptr) schema::prune(*type.stored_as->schema, object);
 }
 
 }  // namespace gs::apiserver

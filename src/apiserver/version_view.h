@@ -1,7 +1,7 @@
 // Objects in the version that a request speaks: what is stored in another, or by another state of a schema, is converted as it
 // is read, and back before it is stored. Built-in types as their conversions in k8s.io/kubernetes have it; custom resources
-// (strategy None) as apiextensions' decoders do: pruned and defaulted by the schema of the stored version, then pruned by
-// that of the request. Pure.
+// as apiextensions' decoders do: pruned and defaulted by the schema of the stored version, converted where a webhook does that
+// (conversion/conversion_memo.h), then pruned by that of the request. But for that pure.
 #pragma once
 
 #include <string>

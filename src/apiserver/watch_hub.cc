@@ -8,11 +8,14 @@
 #include "base/strings.h"
 #include "apiserver/protobuf.h"
 #include "apiserver/respond.h"
+#include "apiserver/version_view.h"
 #include "runtime/task_scope.h"
 
 namespace gs::apiserver {
 namespace {
 
+// Events that are converted together.
+constexpr size_t kConvertedAtOnce = 100;
 // A client that takes nothing for so long is gone.
 constexpr Duration kSendTime = std::chrono::minutes(1);
 
@@ -64,10 +67,13 @@ struct WatchHub::Watch {
   MonoTime end{};
   MonoTime next_bookmark{};
   WatchFault fault;
+  // Where it takes a webhook to say what objects are: what was converted, and how many of the next events are.
+  std::optional<conversion::Memo> memo;
+  size_t converted = 0;
 };
 
 // Where to start: from a version, or with the present state first.
-Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, gateway::RestRequest request, Representation as, WatchFault fault) {
+Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, gateway::RestRequest request, Representation as, WatchFault fault, admission::WebhookClients* clients) {
   const auto answer = [&](const Answer& a) { respond(exchange, negotiated(a, as), loop_.random()); };
   Checked<Selection> selection = Selection::from(*type, request);
   if (!selection) co_return answer(selection.error());
@@ -85,6 +91,7 @@ Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, ga
   const bool from_anywhere = *version == 0 && request.option("sendInitialEvents").empty() && request.option("resourceVersionMatch").empty();
   watch.ends_initial = (initial_asked || from_anywhere) && bookmarks;
   watch.fault = fault;
+  if (clients != nullptr && watch.type->asks_webhook()) watch.memo.emplace(loop_, *clients);
   if (initial_asked || (*version == 0 && request.option("sendInitialEvents") != "false")) {
     watch.initial = store_.list(*type, watch.selection.ns());
     watch.initial_version = store_.version();
@@ -114,13 +121,51 @@ Task<void> WatchHub::serve(net::HttpExchange& exchange, ResourceTypePtr type, ga
   co_await run(watch);
 }
 
+StoredPtr WatchHub::told(const Watch& watch, const Change& change, std::string_view& type) {
+  const bool was = change.before && watch.selection.matches(*change.before);
+  const bool is = change.type != ChangeType::kDeleted && watch.selection.matches(*change.object);
+  type = !is ? "DELETED" : was ? "MODIFIED" : "ADDED";
+  if (is) return change.object;
+  if (!was) return nullptr;
+  // What leaves a selection is told as it was when it last belonged to it, in the version of its leaving.
+  return change.type == ChangeType::kDeleted ? change.object : with_version(*change.before, change.version);
+}
+
+Task<std::optional<Answer>> WatchHub::convert_next(Watch& watch) {
+  watch.memo->clear();
+  watch.converted = 0;
+  {
+    const conversion::Converting converting(watch.type->converter, &*watch.memo);
+    for (size_t i = watch.sent_initial; i < watch.initial.size() && watch.converted < kConvertedAtOnce; ++i, ++watch.converted) {
+      if (watch.selection.matches(*watch.initial[i])) shown(*watch.type, *watch.initial[i]);
+    }
+    std::string_view type;
+    for (uint64_t n = std::max(watch.next, watch.collection.first()); n < watch.collection.end() && watch.converted < kConvertedAtOnce; ++n, ++watch.converted) {
+      if (watch.collection.change(n).version > store_.durable_version()) break;
+      if (const StoredPtr object = told(watch, watch.collection.change(n), type)) shown(*watch.type, *object);
+    }
+  }
+  if (!watch.memo->missing()) co_return std::nullopt;
+  auto asking = watch.memo->convert(watch.type->converter);
+  co_return co_await std::move(asking);
+}
+
+bool WatchHub::behind(const Watch& watch) const {
+  if (watch.sent_initial < watch.initial.size() || watch.next < watch.collection.first()) return true;
+  return watch.next < watch.collection.end() && watch.collection.change(watch.next).version <= store_.durable_version();
+}
+
 bool WatchHub::take(Watch& watch, std::string& out) const {
+  const conversion::Converting converting(watch.memo ? watch.type->converter : nullptr, watch.memo ? &*watch.memo : nullptr);
+  const auto may = [&] { return out.size() < options_.batch_bytes && (!watch.memo || watch.converted > 0); };
+  const auto took = [&] { watch.converted -= watch.memo ? 1 : 0; };
   watch.presenter.set_now(loop_.wall_now());
   if (watch.ends_initial && std::exchange(watch.fault.early_bookmark, false)) {
     bookmark(watch, false, out);
     return true;
   }
-  while (watch.sent_initial < watch.initial.size() && out.size() < options_.batch_bytes) {
+  while (watch.sent_initial < watch.initial.size() && may()) {
+    took();
     const StoredPtr object = std::move(watch.initial[watch.sent_initial++]);
     if (watch.selection.matches(*object)) frame("ADDED", *object, watch.presenter, out);
   }
@@ -132,19 +177,13 @@ bool WatchHub::take(Watch& watch, std::string& out) const {
     watch.ends_initial = false;
   }
   if (watch.next < watch.collection.first()) return false;
-  while (watch.next < watch.collection.end() && out.size() < options_.batch_bytes) {
+  while (watch.next < watch.collection.end() && may()) {
     const Change& change = watch.collection.change(watch.next);
     if (change.version > store_.durable_version()) break;
     ++watch.next;
-    const bool was = change.before && watch.selection.matches(*change.before);
-    const bool is = change.type != ChangeType::kDeleted && watch.selection.matches(*change.object);
-    if (is) {
-      frame(was ? "MODIFIED" : "ADDED", *change.object, watch.presenter, out);
-    } else if (was) {
-      // What leaves a selection is told as it was when it last belonged to it, in the version of its leaving.
-      const StoredPtr left = change.type == ChangeType::kDeleted ? change.object : with_version(*change.before, change.version);
-      frame("DELETED", *left, watch.presenter, out);
-    }
+    took();
+    std::string_view type;
+    if (const StoredPtr object = told(watch, change, type)) frame(type, *object, watch.presenter, out);
   }
   return true;
 }
@@ -195,9 +234,17 @@ Task<void> WatchHub::run(Watch& watch) {
     if (watch.fault.late > Duration::zero()) {
       co_await sleep_for(loop_, watch.fault.late);
     }
+    std::optional<Answer> unconverted;
+    if (watch.memo) {
+      auto converting = convert_next(watch);
+      unconverted = co_await std::move(converting);
+    }
     std::string out;
     bool over = loop_.now() >= watch.end || watch.collection.incarnation() != watch.incarnation;
-    if (due(watch.fault.expire_after) || !take(watch, out)) {
+    if (unconverted) {
+      error_frame(*unconverted, watch.presenter, out);
+      over = true;
+    } else if (due(watch.fault.expire_after) || !take(watch, out)) {
       error_frame(expired("The resourceVersion for the provided watch is too old."), watch.presenter, out);
       over = true;
     } else if (out.empty() && watch.bookmarks && loop_.now() >= watch.next_bookmark) {
@@ -210,7 +257,7 @@ Task<void> WatchHub::run(Watch& watch) {
       if (!written) co_return;
     }
     if (over) co_return watch.exchange.finish();
-    if (wrote) continue;
+    if (wrote || (watch.memo && behind(watch))) continue;
     co_await watch.collection.changed.wait(wake_at(watch));
   }
 }

@@ -52,27 +52,6 @@ void service_path(const std::string& path, const std::string& at, FieldErrors& e
   }
 }
 
-void client_config(const Value& hook, const std::string& path, FieldErrors& errors) {
-  const Value* client = hook.find("clientConfig");
-  const Value* service = client != nullptr ? client->find("service") : nullptr;
-  const Value* address = client != nullptr ? client->find("url") : nullptr;
-  const std::string at = child(path, "clientConfig");
-  if ((service == nullptr) == (address == nullptr)) {
-    errors.push_back(required(at, "exactly one of url or service is required"));
-  } else if (address != nullptr) {
-    url(text(*client, "url"), child(at, "url"), errors);
-  } else {
-    // Kubernetes hands the two over the wrong way round, and so they are told.
-    if (text(*service, "namespace").empty()) errors.push_back(required(child(at, "service.name"), ""));
-    if (text(*service, "name").empty()) errors.push_back(required(child(at, "service.namespace"), ""));
-    if (const auto port = integer(*service, "port")) {
-      const auto problems = schema::port_number(*port);
-      if (!problems.empty()) errors.push_back(invalid(child(at, "service.port"), *port, fmt::format("port is not valid: {}", fmt::join(problems, ", "))));
-    }
-    service_path(text(*service, "path"), child(at, "service.path"), errors);
-  }
-}
-
 // "*" stands alone.
 void wildcard_alone(const Value& rule, const char* field, const char* others, const std::string& path, FieldErrors& errors) {
   const std::vector<std::string> all = strings_of(rule.find(field));
@@ -132,20 +111,6 @@ void fully_qualified_name(const std::string& name, const std::string& at, FieldE
   }
 }
 
-void review_versions(const Value& hook, const std::string& at, FieldErrors& errors) {
-  const std::vector<std::string> versions = strings_of(hook.find("admissionReviewVersions"));
-  if (versions.empty()) return errors.push_back(required(at, "must specify one of v1, v1beta1"));
-  std::set<std::string> seen;
-  for (size_t i = 0; i < versions.size(); ++i) {
-    if (!seen.insert(versions[i]).second) {
-      errors.push_back(invalid(index(at, i), versions[i], "duplicate version"));
-      continue;
-    }
-    for (const std::string& problem : schema::dns1035_label(versions[i])) errors.push_back(invalid(index(at, i), versions[i], problem));
-  }
-  if (!seen.contains("v1") && !seen.contains("v1beta1")) errors.push_back(invalid(at, *hook.find("admissionReviewVersions"), "must include at least one of v1, v1beta1"));
-}
-
 void webhook(const Value& hook, const std::string& at, FieldErrors& errors) {
   fully_qualified_name(text(hook, "name"), child(at, "name"), errors);
   const json::Array& rules = items(hook.find("rules"));
@@ -162,15 +127,48 @@ void webhook(const Value& hook, const std::string& at, FieldErrors& errors) {
   }
   for (const char* selector : {"namespaceSelector", "objectSelector"}) label_selector(hook.find(selector), child(at, selector), errors);
   one_of(hook, "reinvocationPolicy", at, {"IfNeeded", "Never"}, false, errors);
-  client_config(hook, at, errors);
+  webhook_client(hook.find("clientConfig"), child(at, "clientConfig"), errors);
   if (!items(hook.find("matchConditions")).empty()) {
     // Never ignored: what they leave out would be asked about, or refused.
     errors.push_back(forbidden(child(at, "matchConditions"), "match conditions are not evaluated by this server yet; remove them, or use a cluster that evaluates them"));
   }
-  review_versions(hook, child(at, "admissionReviewVersions"), errors);
+  review_versions(hook.find("admissionReviewVersions"), child(at, "admissionReviewVersions"), "must specify one of v1, v1beta1", errors);
 }
 
 }  // namespace
+
+void checks::webhook_client(const Value* client, const std::string& at, FieldErrors& errors) {
+  const Value* service = client != nullptr ? client->find("service") : nullptr;
+  const Value* address = client != nullptr ? client->find("url") : nullptr;
+  if ((service == nullptr) == (address == nullptr)) {
+    errors.push_back(required(at, "exactly one of url or service is required"));
+  } else if (address != nullptr) {
+    url(text(*client, "url"), child(at, "url"), errors);
+  } else {
+    // Kubernetes hands the two over the wrong way round, and so they are told.
+    if (text(*service, "namespace").empty()) errors.push_back(required(child(at, "service.name"), ""));
+    if (text(*service, "name").empty()) errors.push_back(required(child(at, "service.namespace"), ""));
+    if (const auto port = integer(*service, "port")) {
+      const auto problems = schema::port_number(*port);
+      if (!problems.empty()) errors.push_back(invalid(child(at, "service.port"), *port, fmt::format("port is not valid: {}", fmt::join(problems, ", "))));
+    }
+    service_path(text(*service, "path"), child(at, "service.path"), errors);
+  }
+}
+
+void checks::review_versions(const Value* list, const std::string& at, const char* none, FieldErrors& errors) {
+  const std::vector<std::string> versions = strings_of(list);
+  if (versions.empty()) return errors.push_back(required(at, none));
+  std::set<std::string> seen;
+  for (size_t i = 0; i < versions.size(); ++i) {
+    if (!seen.insert(versions[i]).second) {
+      errors.push_back(invalid(index(at, i), versions[i], "duplicate version"));
+      continue;
+    }
+    for (const std::string& problem : schema::dns1035_label(versions[i])) errors.push_back(invalid(index(at, i), versions[i], problem));
+  }
+  if (!seen.contains("v1") && !seen.contains("v1beta1")) errors.push_back(invalid(at, *list, "must include at least one of v1, v1beta1"));
+}
 
 void checks::webhooks(const Value& object, FieldErrors& errors) {
   const json::Array& hooks = items(object.find("webhooks"));

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness import samples
-from harness.cluster import not_embedded
 from harness.hooks import create, own_address, status
 from harness.hub import kubeconfig_text
 from harness.process import eventually, free_port
@@ -127,7 +126,6 @@ def listed(cluster, version):
         page = "&continue=" + answer["metadata"]["continue"]
 
 
-@not_embedded("conversion by webhook")
 def test_conversion_serves_both_versions_of_what_is_stored_in_one(hub, clusters, plane, conversion):
     install(hub, clusters, plane, conversion, "conversion", "crd.yaml", primary={"namespace": "default"})
     cluster = clusters[0]

@@ -11,7 +11,7 @@ import urllib.error
 import pytest
 
 from harness.authority import Authority
-from harness.cluster import Cluster, not_embedded
+from harness.cluster import Cluster
 from harness.hooks import (CONFIGURATIONS, ReviewServer, client_config, config_map, configuration, create, own_address, patch_of, status,
                            webhook)
 from harness.process import eventually, free_port
@@ -333,7 +333,6 @@ def test_a_service_may_lead_by_an_endpoint_slice(hub, tenant, planes, server, na
         cluster.stop()
 
 
-@not_embedded("conversion by webhook")
 def test_a_crd_is_converted_and_its_watches_are_not_ended_for_nothing(hub, clusters, tenant, planes, name):
     def convert(review, headers):
         wanted = review["request"]["desiredAPIVersion"]

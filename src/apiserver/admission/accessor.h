@@ -22,6 +22,7 @@ struct ClientConfig {
   std::string ns, name, path;
   int64_t port = 443;
   std::string ca_bundle;  // base64, as it is written; empty: the machine's authorities
+  bool tells_timeout = true;  // in the query; conversion webhooks are not told
 
   bool is_service() const { return url.empty(); }
   // What is dialled and named in errors: of a service "https://name.ns.svc:443/path".

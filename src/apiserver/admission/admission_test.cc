@@ -1,60 +1,16 @@
 // Writes that webhooks are asked about, over the simulated network; the webhooks are functions that take their time.
-#include "apiserver/admission/admission.h"
-
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-
-#include <functional>
-
-#include "apiserver/api_server.h"
+#include "apiserver/admission/webhooks_test_util.h"
 #include "base/strings.h"
-#include "kube/http_transport.h"
-#include "net/http_server.h"
-#include "net/sim_net.h"
-#include "runtime/task_scope.h"
 
 namespace gs::apiserver::admission {
 namespace {
 
-using namespace std::chrono_literals;
-using json::Value;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
 const std::string kMaps = "/api/v1/namespaces/default/configmaps";
 const std::string kHooks = "/apis/admissionregistration.k8s.io/v1/";
-
-// By URL: what it answers to a review, and how long that takes.
-class FakeClients final : public WebhookClients {
- public:
-  using Answering = std::function<Result<std::string>(const Value& review)>;
-  explicit FakeClients(Loop& loop) : loop_(loop) {}
-
-  Task<Result<std::string>> post(ClientConfig config, std::string body, MonoTime deadline) override {
-    const Value review = *json::parse(body);
-    const std::string called = config.address();
-    asked.emplace_back(called);
-    reviews.push_back(review);
-    most_at_once = std::max(most_at_once, ++now_asked);
-    if (take > Duration::zero()) {
-      co_await sleep_until(loop_, std::min(deadline, saturating_add(loop_.now(), take)));
-    }
-    --now_asked;
-    if (loop_.now() >= deadline) co_return fail(Code::kDeadlineExceeded, "Post \"{}\": context deadline exceeded", called);
-    if (!answers.contains(called)) co_return fail(Code::kUnavailable, "Post \"{}\": connection refused", called);
-    co_return answers[called](review);
-  }
-
-  std::map<std::string, Answering> answers;
-  std::vector<std::string> asked;
-  std::vector<Value> reviews;
-  Duration take{0};
-  int now_asked = 0, most_at_once = 0;
-
- private:
-  Loop& loop_;
-};
 
 std::string response(const Value& review, const std::string& members) {
   return fmt::format(R"({{"kind":"AdmissionReview","apiVersion":"{}","response":{{"uid":"{}",{}}}}})", review.text("apiVersion"), review.text("request.uid"), members);
@@ -64,40 +20,8 @@ FakeClients::Answering says(const std::string& members) {
 }
 FakeClients::Answering patches(const std::string& patch) { return says(fmt::format(R"("allowed":true,"patchType":"JSONPatch","patch":"{}")", base64_encode(patch))); }
 
-class AdmissionTest : public testing::Test {
+class AdmissionTest : public WebhooksTest {
  protected:
-  AdmissionTest() {
-    listener = *net::SimListener::listen(loop, net, "server", 443, http);
-    kube::ConnectionConfig config;
-    config.server = *kube::parse_server_url("http://server:443");
-    transport = std::make_unique<kube::HttpTransport>(loop, connector, config, kube::HttpTransportOptions());
-    server.handler().set_webhook_clients(clients);
-  }
-  Task<void> send(kube::Request request) {
-    request.content_type = request.method == "PATCH" ? "application/merge-patch+json" : "application/json";
-    auto sending = transport->send(std::move(request));
-    auto got = co_await std::move(sending);
-    answer = got ? *got : kube::Response();
-  }
-  int ask(const std::string& method, const std::string& target, const std::string& body = {}, Duration most = 40s) {
-    TaskScope scope(loop);
-    begin(scope, method, target, body);
-    world.run_for(most);
-    return finish();
-  }
-  void begin(TaskScope& scope, const std::string& method, const std::string& target, const std::string& body = {}) {
-    answer = {};
-    kube::Request request(method, target);
-    request.body = body;
-    loop.post([this, &scope, request = std::move(request)] { scope.spawn(send(request)); });
-  }
-  int finish() {
-    const auto parsed = json::parse(answer.body);
-    object = parsed ? *parsed : Value();
-    return answer.status;
-  }
-  std::string text(std::string_view path) { return std::string(object.text(path)); }
-  std::string message() { return text("message"); }
   // One webhook for ConfigMaps; `members` beside the usual ones.
   void configure(const std::string& kind, const std::string& name, const std::string& members = {}) {
     const std::string rules = members.find("\"rules\"") != std::string::npos ? "" : R"("rules":[{"apiGroups":[""],"apiVersions":["v1"],"operations":["*"],"resources":["configmaps"]}],)";
@@ -111,18 +35,6 @@ class AdmissionTest : public testing::Test {
     const auto found = json::parse(server.request("GET", kMaps + "/" + name).body);
     return std::string(found->text(path));
   }
-
-  SimWorld world{7};
-  SimLoop& loop = world.add_loop();
-  net::SimNet net{world};
-  FakeClients clients{loop};
-  ApiServer server{loop};
-  net::HttpServer http{loop, server.handler()};
-  std::unique_ptr<net::Listener> listener;
-  net::SimConnector connector{loop, net, "client"};
-  std::unique_ptr<kube::HttpTransport> transport;
-  kube::Response answer;
-  Value object;
 };
 
 TEST_F(AdmissionTest, ARefusalHasTheWebhooksWordsAndCode) {

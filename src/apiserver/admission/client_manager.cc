@@ -106,12 +106,13 @@ class ClientManager::Client {
   std::unique_ptr<ServiceConnector> service;  // null: a URL
   std::unique_ptr<kube::HttpTransport> transport;
   std::string path;
+  bool tells_timeout = true;
   Task<Result<std::string>> post(std::shared_ptr<Client> self, std::string address, std::string body, MonoTime now, MonoTime deadline);
 };
 
 // `self` keeps the connections until it has ended.
 Task<Result<std::string>> ClientManager::Client::post(std::shared_ptr<Client>, std::string address, std::string body, MonoTime now, MonoTime deadline) {
-  const std::string timeout = timeout_of(deadline - now);
+  const std::string timeout = tells_timeout ? timeout_of(deadline - now) : "";
   kube::Request request("POST", path + timeout);
   request.accept = "application/json, */*";
   request.content_type = "application/json";
@@ -136,7 +137,7 @@ Task<Result<std::string>> ClientManager::Client::post(std::shared_ptr<Client>, s
 ClientManager::~ClientManager() = default;
 
 Result<std::shared_ptr<ClientManager::Client>> ClientManager::client_of(const ClientConfig& config) {
-  const std::string key = config.address() + "\n" + config.ca_bundle + (config.is_service() ? "\ns" : "");
+  const std::string key = config.address() + "\n" + config.ca_bundle + (config.is_service() ? "\nservice" : "") + (config.tells_timeout ? "" : "\nconversion");
   if (const auto known = clients_.find(key); known != clients_.end()) {
     used_.splice(used_.begin(), used_, std::find(used_.begin(), used_.end(), key));
     return known->second;
@@ -146,9 +147,10 @@ Result<std::shared_ptr<ClientManager::Client>> ClientManager::client_of(const Cl
   connection.server.path_prefix.clear();
   auto ca = base64_decode(config.ca_bundle);
   if (!ca) return fail(Code::kInvalid, "caBundle: illegal base64 data");
-  connection.ca_pem = *std::move(ca);
+  if (!trim(*ca).empty()) connection.ca_pem = *std::move(ca);
   auto made = std::make_shared<Client>();
   made->path = path_of(config.address());
+  made->tells_timeout = config.tells_timeout;
   net::Connector* below = &tcp_;
   if (config.is_service()) {
     made->service = std::make_unique<ServiceConnector>(table_, store_, tcp_, config);

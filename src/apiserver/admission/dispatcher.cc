@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apiserver/conversion/conversion_memo.h"
 #include "apiserver/respond.h"
 #include "apiserver/strategy.h"
 #include "apiserver/version_view.h"
@@ -46,9 +47,12 @@ Value from_kind(const Attributes& attributes, const Invocation& invocation, Valu
 
 struct Dispatcher::Call {
   Call(Invocation i, const Attributes& attributes) : invocation(std::move(i)) {
+    if (by_webhook(attributes)) return;  // Dispatcher::convert()
     object = as_kind(attributes, invocation, attributes.object);
     old_object = as_kind(attributes, invocation, attributes.old_object);
   }
+  // Another version, which takes a conversion webhook.
+  bool by_webhook(const Attributes& attributes) const { return attributes.type->converter != nullptr && invocation.kind != attributes.kind; }
   Invocation invocation;
   Value object, old_object;
   ReviewResponse response;
@@ -85,6 +89,21 @@ bool Dispatcher::concerns(Phase phase, const Attributes& attributes) {
   });
 }
 
+Task<std::optional<Answer>> Dispatcher::convert(Call& call, const Attributes& attributes) {
+  if (!call.by_webhook(attributes)) co_return std::nullopt;
+  conversion::Memo memo(loop_, clients_);
+  const std::string version = call.invocation.type->api_version();
+  auto converting = memo.convert_object(attributes.type->converter, attributes.object, version);
+  auto object = co_await std::move(converting);
+  if (!object) co_return internal_error(object.error().message);
+  auto converting_old = memo.convert_object(attributes.type->converter, attributes.old_object, version);
+  auto old_object = co_await std::move(converting_old);
+  if (!old_object) co_return internal_error(old_object.error().message);
+  call.object = *std::move(object);
+  call.old_object = *std::move(old_object);
+  co_return std::nullopt;
+}
+
 Task<Decision> Dispatcher::decide(Phase phase, Attributes attributes, UserInfo user, MonoTime deadline) {
   auto deciding = phase == Phase::kMutating ? mutate(std::move(attributes), std::move(user), deadline) : validate(std::move(attributes), std::move(user), deadline);
   co_return co_await std::move(deciding);
@@ -115,10 +134,19 @@ Task<void> Dispatcher::mutate_round(Round& round, MonoTime deadline) {
     }
     if (!*matched || (round.again && !round.ask_again.contains(hook->uid))) continue;
     Call call(**std::move(matched), round.attributes);
+    auto converting = convert(call, round.attributes);
+    call.refusal = co_await std::move(converting);
+    if (call.refusal) {
+      round.decision.refusal = std::move(call.refusal);
+      co_return;
+    }
     auto asking = ask(call, round.attributes, round.user, true, deadline);
     co_await std::move(asking);
     for (std::string& warning : call.response.warnings) round.decision.warnings.push_back(std::move(warning));
-    if (call.failure.empty() && !call.refusal) take_patch(round, call);
+    if (call.failure.empty() && !call.refusal && take_patch(call)) {
+      auto back = convert_back(round, call);
+      co_await std::move(back);
+    }
     if (hook->reinvocable) round.asked_before.insert(hook->uid);
     if (!call.failure.empty() && !hook->ignore_failures) call.refusal = internal_error(call.words());
     if (!call.failure.empty() && !call.refusal && loop_.now() >= deadline) call.refusal = timed_out();
@@ -129,25 +157,41 @@ Task<void> Dispatcher::mutate_round(Round& round, MonoTime deadline) {
   }
 }
 
-void Dispatcher::take_patch(Round& round, Call& call) {
-  if (call.response.patch.empty()) return;
+Task<void> Dispatcher::convert_back(Round& round, Call& call) {
+  if (call.by_webhook(round.attributes)) {
+    conversion::Memo memo(loop_, clients_);
+    auto converting = memo.convert_object(round.attributes.type->converter, std::move(call.object), round.attributes.type->api_version());
+    auto converted = co_await std::move(converting);
+    if (!converted) {
+      call.refusal = internal_error(converted.error().message);
+      co_return;
+    }
+    round.attributes.object = *std::move(converted);
+  } else {
+    round.attributes.object = from_kind(round.attributes, call.invocation, std::move(call.object));
+  }
+  round.object_changed();
+}
+
+bool Dispatcher::take_patch(Call& call) {
+  if (call.response.patch.empty()) return false;
   const Result<Value> patch = json::parse(call.response.patch);
   if (!patch || !patch->is_array()) {
     const std::string why = patch ? fmt::format("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", schema::go_json_kind(*patch)) : patch.error().message;
     call.failure = "received undecodable patch in webhook response: " + why;
-    return;
+    return false;
   }
-  if (patch->array()->empty()) return;
+  if (patch->array()->empty()) return false;
   if (call.object.is_null()) {
     call.refusal = internal_error(fmt::format("admission webhook \"{}\" attempted to modify the object, which is not supported for this operation", call.hook().name));
-    return;
+    return false;
   }
   const Invocation& invocation = call.invocation;
   Checked<Value> patched = apply_patch(*invocation.type, gateway::PatchType::kJson, call.object, *patch);
   if (!patched) {
     const Result<Value> strict = json::apply_json_patch(call.object, *patch);
     call.refusal = internal_error(strict ? "the patch is too large" : strict.error().message);
-    return;
+    return false;
   }
   // Read as a body is: unknown fields go, defaults come. What is no object of the type itself is as it is.
   if (invocation.kind.kind == invocation.type->kind) {
@@ -155,13 +199,13 @@ void Dispatcher::take_patch(Round& round, Call& call) {
     if (!read) {
       const Result<Value> status = json::parse(read.error().body);
       call.refusal = internal_error(status ? std::string(status->text("message")) : "the patched object cannot be read");
-      return;
+      return false;
     }
     patched = std::move(read->object);
   }
-  if (*patched == call.object) return;
-  round.attributes.object = from_kind(round.attributes, invocation, *std::move(patched));
-  round.object_changed();
+  if (*patched == call.object) return false;
+  call.object = *std::move(patched);
+  return true;
 }
 
 Task<Decision> Dispatcher::validate(Attributes attributes, UserInfo user, MonoTime deadline) {
@@ -189,6 +233,9 @@ Task<Decision> Dispatcher::validate(Attributes attributes, UserInfo user, MonoTi
 }
 
 Task<void> Dispatcher::validate_one(Call& call, const Attributes& attributes, const UserInfo& user, MonoTime deadline) {
+  auto converting = convert(call, attributes);
+  call.refusal = co_await std::move(converting);
+  if (call.refusal) co_return;
   auto asking = ask(call, attributes, user, false, deadline);
   co_await std::move(asking);
   if (!call.failure.empty() && !call.hook().ignore_failures) call.refusal = internal_error(call.words());

@@ -44,7 +44,10 @@ class Dispatcher {
   Task<void> validate_one(Call& call, const Attributes& attributes, const UserInfo& user, MonoTime deadline);
   // Asks one webhook; what it said, or a failure or refusal, is in the call.
   Task<void> ask(Call& call, const Attributes& attributes, const UserInfo& user, bool mutating, MonoTime deadline);
-  void take_patch(Round& round, Call& call);
+  // The patch of an answer, applied to the call's object; whether that changed it.
+  static bool take_patch(Call& call);
+  Task<void> convert_back(Round& round, Call& call);
+  Task<std::optional<Answer>> convert(Call& call, const Attributes& attributes);
 
   Loop& loop_;
   Matcher matcher_;
