@@ -199,6 +199,25 @@ TEST_F(GatewayTest, CreatedAndDeletedBeforeTheWatchShowsEither) {
   EXPECT_EQ(gateway.overlay().size(), 0u);
 }
 
+// Found by the simulation, seed 77059: the second deletion made the first one forgotten.
+TEST_F(GatewayTest, WhatWasDeletedBeforeItsSuccessorDoesNotComeBack) {
+  server_says(200, config_map("x", 12, "u1"));
+  call("PUT", "configmaps/x", "", "{}");
+  for (const char* uid : {"u1", "u2"}) {  // between them somebody made it anew, and the watch says nothing of all that
+    server_says(200, fmt::format(R"({{"kind":"Status","status":"Success","details":{{"uid":"{}"}}}})", uid));
+    call("DELETE", "configmaps/x");
+    EXPECT_EQ(cached("x"), "404") << uid;
+  }
+  world.watch(frame("MODIFIED", config_map("x", 12, "u1")));
+  EXPECT_EQ(cached("x"), "404") << "an older one of that name";
+  world.watch(frame("DELETED", config_map("x", 13, "u1")));
+  world.watch(frame("ADDED", config_map("x", 14, "u2")));
+  EXPECT_EQ(cached("x"), "404") << "its deletion has not come yet";
+  world.watch(frame("DELETED", config_map("x", 15, "u2")));
+  world.watch(frame("ADDED", config_map("x", 16, "u3")));
+  EXPECT_EQ(cached("x"), "16") << "another object of that name";
+}
+
 TEST_F(GatewayTest, ADeletionThatWaitsForFinalizersIsSeenAsDeleting) {
   server_says(200, config_map("x", 12, "u1", R"(,"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["f"])"));
   call("DELETE", "configmaps/x");

@@ -82,7 +82,7 @@ void Gateway::observe_delete(Reconcile& reconcile, const RestRequest& request, c
     return;
   }
   const std::string version = object ? std::string(object->resource_version()) : same ? std::string(before->resource_version()) : "";
-  overlay_.deleted(resource, ns, request.name, uid, version, now);
+  overlay_.deleted(resource, ns, request.name, uid, version, before, now);
 }
 
 void Gateway::observe_read(Reconcile& reconcile, const RestRequest& request, const Answer& answer, const Sight& before) {

@@ -13,7 +13,8 @@ bool Overlay::caught_up(const Entry& entry, const cache::Informer& informer, con
     if (reached(informer.resource_version(), entry.version)) return true;
     return cached && reached(cached->resource_version(), entry.version);
   }
-  if (cached && cached->uid() != entry.uid) return true;
+  // One made anew, unless the cache is still at one that was there before.
+  if (cached && cached->uid() != entry.uid) return !reached(entry.floor, cached->resource_version());
   if (cached) return false;  // the deletion has not come yet
   if (entry.version.empty()) return now - entry.at >= kLongest;
   // Absent: the deletion has come, or not even the creation.
@@ -62,13 +63,19 @@ void Overlay::wrote_unseen(const cache::GroupVersionResource& resource, const st
 }
 
 void Overlay::deleted(const cache::GroupVersionResource& resource, const std::string& ns, const std::string& name, const std::string& uid,
-                      const std::string& version, MonoTime now) {
+                      const std::string& version, const kube::ObjectRef& before, MonoTime now) {
   Entry* entry = put(resource, ns, name);
   if (entry == nullptr) return;
   const std::string written = entry->object && entry->object->uid() == uid ? entry->version : std::string();
+  const auto raise = [&](std::string_view to) {
+    if (entry->floor.empty() || newer(to, entry->floor)) entry->floor = std::string(to);
+  };
+  if (!entry->version.empty()) raise(entry->version);
+  if (before && before->uid() != uid) raise(before->resource_version());
   entry->object = kube::ObjectRef();
   entry->uid = uid;
   entry->version = reached(written, version) || version.empty() ? written : version;
+  if (!entry->version.empty()) raise(entry->version);
   entry->unseen = false;
   entry->at = now;
 }

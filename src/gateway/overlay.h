@@ -37,9 +37,10 @@ class Overlay {
   // Written, but in which state is not known.
   void wrote_unseen(const cache::GroupVersionResource& resource, const std::string& ns, const std::string& name, const std::string& version,
                     MonoTime now);
-  // The object of this uid is gone. `version`: of the last state that was seen, or empty.
+  // The object of this uid is gone. `version`: of the last state that was seen, or empty. `before`: what a reader saw
+  // then; one of another uid came before it.
   void deleted(const cache::GroupVersionResource& resource, const std::string& ns, const std::string& name, const std::string& uid,
-               const std::string& version, MonoTime now);
+               const std::string& version, const kube::ObjectRef& before, MonoTime now);
 
   // The cluster answered a read with a state that the cache, which has `cached`, may not have reached. True: it
   // has not.
@@ -92,6 +93,7 @@ class Overlay {
     kube::ObjectRef object;  // null: deleted, or unseen
     std::string uid;         // of what was deleted
     std::string version;
+    std::string floor;       // of a deletion: what else had this name, and came before
     bool unseen = false;
     MonoTime at{};
   };
