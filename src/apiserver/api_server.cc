@@ -37,6 +37,10 @@ void ApiServer::begin(const ApiServerOptions& options) {
   namespaces_.start();
   events_.start();
   objects_.start();
+  if (options.service_account_keys) {
+    service_accounts_ = std::make_unique<ServiceAccountTokens>(loop_, table_, store_, options.service_account_keys);
+    handler_.set_service_accounts(*service_accounts_);
+  }
   if (allows_everything(options.authorization)) return;
   authorization_ = std::make_unique<Authorization>(loop_, table_, store_, handler_.registry(), options.authorization);
   authorization_->rbac.start();

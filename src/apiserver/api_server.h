@@ -26,6 +26,8 @@ struct ApiServerOptions {
   ClusterObjectsOptions objects;
   // Empty: everybody may do everything.
   std::vector<AuthorizationMode> authorization;
+  // Of service accounts' tokens; null: there are none.
+  std::shared_ptr<const ServiceAccountKeys> service_account_keys;
 };
 
 class ApiServer {
@@ -75,6 +77,7 @@ class ApiServer {
     Authorizer authorizer;
   };
   std::unique_ptr<Authorization> authorization_;
+  std::unique_ptr<ServiceAccountTokens> service_accounts_;
 };
 
 }  // namespace gs::apiserver

@@ -1,5 +1,7 @@
 #include "apiserver/authenticator.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/strings.h"
@@ -88,12 +90,25 @@ Status Authenticator::add_token_file(std::string_view csv) {
 
 void Authenticator::add_token(std::string_view token, UserInfo user) { tokens_.insert_or_assign(sha256_hex(token), std::move(user)); }
 
-std::optional<UserInfo> Authenticator::user_of_token(std::string_view token) const {
-  const auto found = tokens_.find(sha256_hex(token));
-  return found == tokens_.end() ? std::nullopt : std::optional(authenticated(found->second));
+TokenAnswer Authenticator::user_of_token(std::string_view token, const TokenSource* more, const std::vector<std::string>& audiences) const {
+  TokenAnswer out;
+  if (const auto found = tokens_.find(sha256_hex(token)); found != tokens_.end()) {
+    // A file knows no audiences: its tokens are meant for the server.
+    const std::vector<std::string> own = more != nullptr ? more->api_audiences() : std::vector<std::string>();
+    for (const std::string& audience : audiences.empty() ? own : audiences) {
+      if (std::find(own.begin(), own.end(), audience) != own.end()) out.audiences.push_back(audience);
+    }
+    if (audiences.empty() || !out.audiences.empty()) out.user = found->second;
+  } else if (more != nullptr) {
+    out = more->authenticate(token, audiences);
+    if (!out.error.empty()) out.error = fmt::format("[invalid bearer token, {}]", out.error);
+  }
+  if (out.user) out.user = authenticated(*std::move(out.user));
+  else if (out.error.empty()) out.error = "invalid bearer token";
+  return out;
 }
 
-Checked<UserInfo> Authenticator::authenticate(const net::HttpRequest& request, const std::vector<std::string>& subject) const {
+Checked<UserInfo> Authenticator::authenticate(const net::HttpRequest& request, const std::vector<std::string>& subject, const TokenSource* more) const {
   if (!subject.empty() && !subject.front().empty()) {
     UserInfo user;
     user.name = subject.front();
@@ -102,7 +117,7 @@ Checked<UserInfo> Authenticator::authenticate(const net::HttpRequest& request, c
   }
   if (const std::string* header = net::find_header(request.headers, "authorization"); header != nullptr && !header->empty()) {
     const auto token = bearer_token(*header);
-    auto user = token ? user_of_token(*token) : std::nullopt;
+    auto user = token ? user_of_token(*token, more).user : std::optional<UserInfo>();
     if (user) return *std::move(user);
     return refuse(unauthorized());
   }

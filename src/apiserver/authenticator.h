@@ -15,6 +15,24 @@
 
 namespace gs::apiserver {
 
+// What a source of tokens says to one.
+struct TokenAnswer {
+  std::optional<UserInfo> user;
+  std::vector<std::string> audiences;  // those of the asked for that the token is meant for
+  std::string error;                   // empty without a user: it is somebody else's affair
+};
+
+// Tokens beside those of a file: those of a cluster's service accounts.
+class TokenSource {
+ public:
+  // `audiences`: who asks for whom it is meant; empty: the server's own.
+  virtual TokenAnswer authenticate(std::string_view token, const std::vector<std::string>& audiences) const = 0;
+  virtual const std::vector<std::string>& api_audiences() const = 0;
+
+ protected:
+  ~TokenSource() = default;
+};
+
 class Authenticator {
  public:
   // Kubernetes' --token-auth-file: CSV of token, user, uid and, if any, "group1,group2". kInvalid names the line.
@@ -25,9 +43,9 @@ class Authenticator {
 
   // `subject`: of the client certificate, as HttpExchange::client_certificate_subject() has it.
   // 401 where what is shown is not known, or nothing is shown for a path that wants to know.
-  Checked<UserInfo> authenticate(const net::HttpRequest& request, const std::vector<std::string>& subject) const;
-  // For reviews of tokens; nullopt: it is nobody's.
-  std::optional<UserInfo> user_of_token(std::string_view token) const;
+  Checked<UserInfo> authenticate(const net::HttpRequest& request, const std::vector<std::string>& subject, const TokenSource* more = nullptr) const;
+  // Also for reviews of tokens; `more` may be null. Without a user the error says why, in Kubernetes' words.
+  TokenAnswer user_of_token(std::string_view token, const TokenSource* more = nullptr, const std::vector<std::string>& audiences = {}) const;
 
  private:
   // By digest, so that the time of a search tells nothing of a token.

@@ -85,7 +85,7 @@ RestHandler::RestHandler(Loop& loop, ResourceTable& table, Store& store, WatchOp
     : loop_(loop), table_(table), store_(store), registry_(loop, table, store), lister_(loop, store), watches_(loop, store, watches) {}
 
 Checked<UserInfo> RestHandler::authenticate(net::HttpExchange& exchange) const {
-  if (authenticator_ != nullptr) return authenticator_->authenticate(exchange.request(), exchange.client_certificate_subject());
+  if (authenticator_ != nullptr) return authenticator_->authenticate(exchange.request(), exchange.client_certificate_subject(), service_accounts_);
   const std::string* header = net::find_header(exchange.request().headers, "authorization");
   const bool known = tokens_.empty() || (header != nullptr && header->starts_with("Bearer ") && tokens_.contains(header->substr(7)));
   if (!known) return refuse(failure(401, "Unauthorized", "Unauthorized"));
@@ -171,8 +171,9 @@ Answer RestHandler::check_served(const ResourceType& type, const RestRequest& re
     if (!Registry::has_subresource(type, request.subresource)) return no_such_resource();
     const std::string_view verb = gateway::verb_name(request.verb);
     if (known != nullptr && std::find(known->verbs.begin(), known->verbs.end(), verb) == known->verbs.end()) return method_not_allowed();
-    // Connections and tokens: there is no node behind this server.
-    if (known != nullptr && known->kind != type.kind && known->kind != "Scale" && request.subresource != "binding" && request.subresource != "eviction") {
+    // Connections: there is no node behind this server.
+    const bool token = request.subresource == "token" && service_accounts_ != nullptr;
+    if (known != nullptr && !token && known->kind != type.kind && known->kind != "Scale" && request.subresource != "binding" && request.subresource != "eviction") {
       return failure(501, "NotImplemented", fmt::format("{}/{} is not served by this server", type.resource, request.subresource));
     }
   } else if (!type.serves(gateway::verb_name(request.verb))) {
@@ -354,10 +355,12 @@ Task<Answer> RestHandler::serve_in_steps(const Route& route, const Representatio
 Answer RestHandler::ask_review(const Route& route, std::string_view body) const {
   auto object = json::parse(body);
   if (!object || !object->is_object()) return bad_request("the body is not a JSON object");
-  return review(*route.type, *std::move(object), ReviewContext{route.user, authenticator_, authorizer_, route.request.ns}, loop_.wall_now());
+  return review(*route.type, *std::move(object), ReviewContext{route.user, authenticator_, authorizer_, route.request.ns, service_accounts_}, loop_.wall_now());
 }
 
 Answer RestHandler::write(const Route& route, std::string_view body) {
+  const bool token = service_accounts_ != nullptr && route.request.verb == Verb::kCreate && route.request.subresource == "token";
+  if (token) return service_accounts_->issue(*route.type, route.request, body);
   switch (route.request.verb) {
     case Verb::kCreate: return route.type->stored ? registry_.create(*route.type, route.request, body) : ask_review(route, body);
     case Verb::kUpdate: return registry_.update(*route.type, route.request, body);

@@ -12,6 +12,7 @@
 #include "apiserver/faults.h"
 #include "apiserver/lister.h"
 #include "apiserver/registry.h"
+#include "apiserver/service_account/tokens.h"
 #include "apiserver/watch_hub.h"
 #include "net/http.h"
 
@@ -49,6 +50,8 @@ class RestHandler final : public net::HttpHandler {
   void set_authenticator(const Authenticator& authenticator) { authenticator_ = &authenticator; }
   // Who may do what; without it everybody may do everything. Outlives the handler.
   void set_authorizer(const Authorizer& authorizer) { authorizer_ = &authorizer; }
+  // Tokens of service accounts; without them none are made or taken. Outlives the handler.
+  void set_service_accounts(const ServiceAccountTokens& tokens) { service_accounts_ = &tokens; }
   // Who asks, on whose behalf, and that they may; else 401 or 403.
   Checked<UserInfo> admit(net::HttpExchange& exchange) const;
   // Outlives the handler.
@@ -100,6 +103,7 @@ class RestHandler final : public net::HttpHandler {
   std::set<std::string> tokens_;
   const Authenticator* authenticator_ = nullptr;  // null: tokens_
   const Authorizer* authorizer_ = nullptr;
+  const ServiceAccountTokens* service_accounts_ = nullptr;
   NoFaults no_faults_;
   Faults* faults_ = &no_faults_;
   Observer* observer_ = nullptr;

@@ -58,14 +58,18 @@ void rules(json::Value& status, const std::string& ns, const ReviewContext& cont
   if (!error.empty()) status["evaluationError"] = error;
 }
 
-void token(json::Value& status, const json::Value& object, const Authenticator* authenticator) {
-  const auto user = authenticator != nullptr ? authenticator->user_of_token(object.text("spec.token")) : std::nullopt;
-  if (!user) {
-    status["error"] = "the token is not known";
+void token(json::Value& status, const json::Value& object, const ReviewContext& context) {
+  TokenAnswer said;
+  said.error = "invalid bearer token";
+  if (context.authenticator != nullptr) said = context.authenticator->user_of_token(object.text("spec.token"), context.tokens, strings_of(object.at("spec.audiences")));
+  if (!said.user) {
+    status["user"] = json::Object();
+    status["error"] = said.error;
     return;
   }
   status["authenticated"] = true;
-  status["user"] = user_value(*user);
+  status["user"] = user_value(*said.user);
+  if (!said.audiences.empty()) status["audiences"] = array_of(said.audiences);
 }
 
 // As Go has the struct.
@@ -157,7 +161,8 @@ Answer review(const ResourceType& type, json::Value object, const ReviewContext&
   if (type.kind == "SelfSubjectReview") {
     status["userInfo"] = user_value(context.user);
   } else if (type.kind == "TokenReview") {
-    token(status, object, context.authenticator);
+    if (object.text("spec.token").empty()) return bad_request("token is required for TokenReview in authentication");
+    token(status, object, context);
   } else if (type.kind == "SelfSubjectRulesReview") {
     const std::string ns(object.text("spec.namespace"));
     if (ns.empty()) return bad_request("no namespace on request");
@@ -170,9 +175,8 @@ Answer review(const ResourceType& type, json::Value object, const ReviewContext&
   }
   object["kind"] = type.kind;
   object["apiVersion"] = type.api_version();
-  // Reviews of what one may do are answered as they came.
-  const bool dated = type.kind == "SelfSubjectReview" || type.kind == "TokenReview";
-  if (dated) object["metadata"]["creationTimestamp"] = format_rfc3339(now);
+  // The others are answered as they came.
+  if (type.kind == "SelfSubjectReview") object["metadata"]["creationTimestamp"] = format_rfc3339(now);
   else object["metadata"].make_object();
   if (type.kind == "SelfSubjectRulesReview") object["spec"] = json::Object();
   object["status"] = std::move(status);

@@ -15,6 +15,7 @@ struct ReviewContext {
   const Authenticator* authenticator = nullptr;  // null: it knows no tokens
   const Authorizer* authorizer = nullptr;        // null: everybody may do everything
   std::string ns;                                // of the request
+  const TokenSource* tokens = nullptr;           // beside the authenticator's own; may be null
 };
 
 // `object` with its status filled in; 201. 501: a review of another kind.

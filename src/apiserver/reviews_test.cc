@@ -48,7 +48,7 @@ TEST(ReviewsTest, KnowTheTokensOfTheTokenFile) {
   EXPECT_EQ(reviewed(type, R"({"spec":{"token":"t"}})", &who).text("status.user.username"), "bob");
   const json::Value unknown = reviewed(type, R"({"spec":{"token":"x"}})", &who);
   EXPECT_EQ(unknown.at("status.authenticated"), nullptr);
-  EXPECT_EQ(unknown.text("status.error"), "the token is not known");
+  EXPECT_EQ(unknown.text("status.error"), "invalid bearer token");
 }
 
 TEST(ReviewsTest, OfAnotherKindAreRefusedInWords) {

@@ -7,6 +7,7 @@
 
 #include "apiserver/discovery.h"
 #include "base/files.h"
+#include "base/strings.h"
 #include "daemon/signals.h"
 #include "daemon/trimmer.h"
 
@@ -98,6 +99,12 @@ Result<embedded::HostOptions> host_options(const ApiServerFlags& flags, const st
   auto modes = apiserver::parse_authorization_modes(flags.authorization_mode);
   if (!modes) return fail(std::move(modes).error().with_context("--authorization-mode"));
   out.servers.server.authorization = *std::move(modes);
+  out.service_accounts.signing_key_file = flags.service_account_signing_key_file;
+  out.service_accounts.key_files = flags.service_account_key_files;
+  out.service_accounts.issuers = flags.service_account_issuers;
+  if (!flags.api_audiences.empty()) {
+    for (const std::string_view audience : split(flags.api_audiences, ',')) out.service_accounts.audiences.emplace_back(audience);
+  }
   out.token_auth_file = flags.token_auth_file;
   out.client_ca_file = flags.client_ca_file;
   out.tls_cert_file = flags.tls_cert_file;

@@ -147,6 +147,17 @@ void add_serving(CLI::App& app, ApiServerFlags& flags) {
   app.add_option("--bind-address", flags.bind_address, "Numeric address to serve on; 0.0.0.0: all")->type_name("ADDRESS")->capture_default_str()->group(kServing);
 }
 
+void add_service_accounts(CLI::App& app, ApiServerFlags& flags) {
+  app.add_option("--service-account-signing-key-file", flags.service_account_signing_key_file, "Private key, RSA or ECDSA, that signs the tokens of service accounts (default: it makes its own)")
+      ->type_name("FILE")->group(kServing);
+  app.add_option("--service-account-key-file", flags.service_account_key_files, "Keys, public or private, whose tokens of service accounts are taken besides those of the signing key. May be repeated")
+      ->type_name("FILE")->group(kServing);
+  app.add_option("--service-account-issuer", flags.service_account_issuers,
+                 "Issuer in the tokens of service accounts; further ones are taken (default: https://kubernetes.default.svc.cluster.local). May be repeated")
+      ->type_name("URL")->group(kServing);
+  app.add_option("--api-audiences", flags.api_audiences, "For whom a token must be meant, separated by commas (default: the issuers)")->type_name("NAMES")->group(kServing);
+}
+
 void add_apiserver(CLI::App& app, ApiServerFlags& flags) {
   const auto file = [&](const char* name, std::string& out, const char* group, const char* help) { return app.add_option(name, out, help)->type_name("FILE")->group(group); };
   add_storage(app, flags, "apiserver");
@@ -158,6 +169,7 @@ void add_apiserver(CLI::App& app, ApiServerFlags& flags) {
   file("--client-ca-file", flags.client_ca_file, kServing, "Authorities of client certificates besides its own: the CN is the user, the Os are groups");
   app.add_option("--authorization-mode", flags.authorization_mode, "Who may do what: AlwaysAllow, AlwaysDeny, RBAC, asked in this order until one allows it; separated by commas")
       ->type_name("MODES")->capture_default_str()->group(kServing);
+  add_service_accounts(app, flags);
   auto* certificate = file("--tls-cert-file", flags.tls_cert_file, kServing, "Serving certificate of your own, read anew as it changes (default: it makes its own)");
   auto* key = file("--tls-private-key-file", flags.tls_private_key_file, kServing, "Its key");
   certificate->needs(key);

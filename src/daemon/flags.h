@@ -75,6 +75,10 @@ struct ApiServerFlags {
   std::string write_kubeconfig;  // empty: kubeconfig in the data directory, or gulfstream.kubeconfig
   std::string token_auth_file, client_ca_file;
   std::string authorization_mode = "AlwaysAllow";
+  std::string service_account_signing_key_file;            // empty: it makes its own
+  std::vector<std::string> service_account_key_files;      // that are believed besides
+  std::vector<std::string> service_account_issuers;        // empty: that of ServiceAccountKeys
+  std::string api_audiences;                               // separated by commas; empty: the issuers
   std::string tls_cert_file, tls_private_key_file;
   unsigned loops = 1;
   log::Level log_level = log::Level::kInfo;

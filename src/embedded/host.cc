@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "embedded/kubeconfig_file.h"
@@ -67,6 +68,7 @@ Status Host::start(const std::vector<Manifest>& manifests) {
     GS_TRY(certificates_, read_certificates(pki_directory()));
   }
   GS_TRY_STATUS(renew_certificates());
+  GS_TRY_STATUS(read_service_account_keys());
   GS_TRY(own_, read_own(options_.tls_cert_file, options_.tls_private_key_file));
   options_.servers.server.objects.root_ca = authority();
   servers_ = std::make_unique<ApiServers>(options_.servers, tls_, authenticator_);
@@ -95,6 +97,40 @@ Status Host::read_authenticator() {
   if (options_.token_auth_file.empty()) return ok();
   GS_TRY(const std::string csv, read_flag_file("--token-auth-file", options_.token_auth_file));
   if (Status read = authenticator_.add_token_file(csv); !read) return fail(std::move(read).error().with_context("--token-auth-file " + options_.token_auth_file));
+  return ok();
+}
+
+// A key of our own lasts: tokens outlive a restart.
+Result<apiserver::TokenKey> Host::signing_key() const {
+  const std::string& given = options_.service_accounts.signing_key_file;
+  const std::string own = options_.data_dir.empty() ? "" : pki_directory() + "/sa.key";
+  const std::string path = given.empty() ? own : given;
+  if (!given.empty() || file_exists(path)) {
+    GS_TRY(const std::string pem, read_flag_file("--service-account-signing-key-file", path));
+    auto key = apiserver::TokenKey::read_private(pem);
+    if (!key) return fail(std::move(key).error().with_context("--service-account-signing-key-file " + path));
+    return key;
+  }
+  GS_TRY(apiserver::TokenKey key, apiserver::TokenKey::make());
+  if (path.empty()) return key;
+  GS_TRY(const std::string pem, key.to_pem());
+  GS_TRY_STATUS(write_whole_file(path, pem, kSecretFile));
+  return key;
+}
+
+Status Host::read_service_account_keys() {
+  GS_TRY(apiserver::TokenKey signing, signing_key());
+  auto keys = std::make_shared<apiserver::ServiceAccountKeys>(signing);
+  keys->accepted.push_back(std::move(signing));
+  for (const std::string& path : options_.service_accounts.key_files) {
+    GS_TRY(const std::string pem, read_flag_file("--service-account-key-file", path));
+    auto more = apiserver::TokenKey::read_all(pem);
+    if (!more) return fail(std::move(more).error().with_context("--service-account-key-file " + path));
+    keys->accepted.insert(keys->accepted.end(), more->begin(), more->end());
+  }
+  if (!options_.service_accounts.issuers.empty()) keys->issuers = options_.service_accounts.issuers;
+  keys->audiences = options_.service_accounts.audiences;
+  options_.servers.server.service_account_keys = std::move(keys);
   return ok();
 }
 

@@ -12,6 +12,12 @@
 
 namespace gs::embedded {
 
+// Files and words of the flags --service-account-* and --api-audiences.
+struct ServiceAccountOptions {
+  std::string signing_key_file;  // empty: pki/sa.key of the data directory, made where it is missing
+  std::vector<std::string> key_files, issuers, audiences;
+};
+
 struct HostOptions {
   std::string data_dir;  // empty: everything is in memory
   ApiServersOptions servers;
@@ -20,6 +26,7 @@ struct HostOptions {
   std::string token_auth_file;     // empty: no tokens
   std::string client_ca_file;      // empty: clients' certificates are of our own authority only
   std::string tls_cert_file, tls_private_key_file;  // empty: we make our own
+  ServiceAccountOptions service_accounts;
 };
 
 class Host {
@@ -43,6 +50,8 @@ class Host {
  private:
   std::string pki_directory() const { return options_.data_dir + "/pki"; }
   Status read_authenticator();
+  Status read_service_account_keys();
+  Result<apiserver::TokenKey> signing_key() const;
   Status renew_certificates();
   Result<net::TlsServerOptions> tls_options();
   std::string authority() const;

@@ -107,6 +107,12 @@ struct Embedded {
   static apiserver::ApiServerOptions options() {
     apiserver::ApiServerOptions out;
     out.authorization = {apiserver::AuthorizationMode::kRbac};
+    auto key = apiserver::TokenKey::make();
+    GS_CHECK(key.has_value());
+    auto keys = std::make_shared<apiserver::ServiceAccountKeys>(*key);
+    keys->accepted = {*key};
+    keys->issuers = {"https://kubernetes.default.svc"};
+    out.service_account_keys = std::move(keys);
     return out;
   }
   static constexpr const char* kToken = "admin-token";

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from harness.authority import Authority, write
-from harness.cluster import ADMIN_TOKEN, Cluster, not_embedded
+from harness.cluster import ADMIN_TOKEN, Cluster
 from harness.delegate import Delegate
 from harness.process import eventually, free_port
 
@@ -142,7 +142,6 @@ def bound_token(cluster, secret):
     return answer["status"]["token"]
 
 
-@not_embedded("service account tokens")
 def test_a_token_file_is_followed_when_its_token_is_replaced_and_the_old_one_dies(secure, at_work, delegate, run_dir):
     secure.request("POST", "/api/v1/namespaces/default/serviceaccounts",
                    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "plane"}})

@@ -64,12 +64,22 @@ class Kubectl:
 
 @pytest.fixture(scope="module")
 def kubectl():
-    directory = os.path.join(ROOT, "build", "e2e", "embedded_kubectl")
+    yield from serve("embedded_kubectl")
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """An administrator's kubectl where others may only what roles allow."""
+    yield from serve("embedded_guarded", "--authorization-mode", "RBAC")
+
+
+def serve(name, *flags):
+    directory = os.path.join(ROOT, "build", "e2e", name)
     os.makedirs(directory, exist_ok=True)
     kubeconfig = os.path.join(directory, "kubeconfig")
     if os.path.exists(kubeconfig):
         os.remove(kubeconfig)
-    server = Process([BINARY, "apiserver", "--in-memory", "--secure-port", "0", "--write-kubeconfig", kubeconfig],
+    server = Process([BINARY, "apiserver", "--in-memory", "--secure-port", "0", "--write-kubeconfig", kubeconfig, *flags],
                      os.path.join(directory, "apiserver.log"))
     try:
         made = Kubectl(kubeconfig)
@@ -221,3 +231,37 @@ def test_whoever_applies_a_part_disputes_nothing_else(kubectl):
     assert 'conflict with "one": .spec.replicas' in kubectl.fails("apply", *n, "two", "-f", "-", stdin=part + "spec: {replicas: 3}\n")
     kubectl("apply", *n, "two", "--force-conflicts", "-f", "-", stdin=part + "spec: {replicas: 3}\n")
     assert kubectl.get("deploy", "web", "-n", ns)["spec"]["replicas"] == 3
+
+
+def test_a_service_account_may_what_its_roles_allow(guarded):
+    ns = namespace(guarded, "team")
+    n = ["-n", ns]
+    guarded("create", *n, "-f", "-", stdin=WEB)
+    guarded("create", "serviceaccount", *n, "robot")
+    token = guarded("create", "token", *n, "robot", "--duration=10m").strip()
+    robot = Kubectl(os.path.join(guarded.home, "robot"))
+    config = json.loads(guarded("config", "view", "--raw", "-o", "json"))
+    config["users"][0]["user"] = {"token": token}
+    with open(robot.env["KUBECONFIG"], "w") as f:
+        json.dump(config, f)
+    me = f"system:serviceaccount:{ns}:robot"
+    assert me in robot("auth", "whoami")
+    assert f'deployments.apps is forbidden: User "{me}" cannot list resource "deployments" in API group "apps" in the namespace "{ns}"' in robot.fails("get", *n, "deploy")
+    assert robot.run("auth", "can-i", *n, "list", "deploy").stdout == "no\n"
+    guarded("create", "rolebinding", *n, "robot", "--clusterrole=view", f"--serviceaccount={ns}:robot")
+    assert robot.run("auth", "can-i", *n, "list", "deploy").stdout == "yes\n"
+    assert "web" in robot("get", *n, "deploy") and "settings" in robot("get", *n, "cm")
+    assert "forbidden" in robot.fails("get", *n, "secrets") and "forbidden" in robot.fails("get", "cm", "-n", "default")
+    assert "pods" in robot("auth", "can-i", "--list", *n)
+    assert "cannot create resource" in robot.fails("create", "rolebinding", *n, "more", "--clusterrole=cluster-admin", f"--serviceaccount={ns}:robot")
+    guarded("auth", "can-i", "list", "pods", *n, "--as", me)
+    guarded("delete", "serviceaccount", *n, "robot")
+    assert "logged in" in robot.fails("get", *n, "cm"), "the token ends with its account"
+
+
+def test_tokens_are_told_why_they_are_not_made(guarded):
+    ns = namespace(guarded, "tokens")
+    assert 'serviceaccounts "none" not found' in guarded.fails("create", "token", "-n", ns, "none")
+    guarded("create", "serviceaccount", "-n", ns, "sa")
+    assert "may not specify a duration less than 10 minutes" in guarded.fails("create", "token", "-n", ns, "sa", "--duration=1m")
+    assert 'secrets "none" not found' in guarded.fails("create", "token", "-n", ns, "sa", "--bound-object-kind=Secret", "--bound-object-name=none")

@@ -7,7 +7,7 @@ import time
 import pytest
 import yaml
 
-from harness.cluster import ASSETS, not_embedded
+from harness.cluster import ASSETS
 from harness.delegate import Delegate, pb
 from harness.hub import DEPLOY, kubeconfig_text
 from harness.plane import Plane
@@ -222,7 +222,6 @@ def test_a_tenants_label_does_not_cross_its_namespace(hub, clusters, tenants, pl
     eventually(lambda: clusters[2].get(secret_path("gold")), what="the child of the tenant that became gold")
 
 
-@not_embedded("authorization")
 def test_roles_are_what_they_say(hub, clusters, tenants, run_dir):
     blue, green = tenants
     hub.kubectl("create", "rolebinding", "tenant", "-n", blue, "--clusterrole=gulfstream-tenant", "--user=limited")
@@ -396,7 +395,6 @@ def in_pod(cluster, directory, token):
     return ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-m", "sh", "-c", script, account]
 
 
-@not_embedded("authorization and no service account tokens")
 def test_an_agent_works_with_the_rights_of_its_manifests(clusters, run_dir, delegate):
     """--in-cluster: one of the tenants as the cluster that the plane runs in."""
     cluster = clusters[1]

@@ -7,7 +7,6 @@ import subprocess
 import urllib.error
 import urllib.request
 
-import pytest
 import yaml
 
 from .embedded import EmbeddedServer
@@ -17,11 +16,6 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")
 ASSETS = os.environ.get("GULFSTREAM_KUBE_ASSETS", os.path.join(ROOT, "build", "kube", "bin"))
 ADMIN_TOKEN = "admin-token"
 EMBEDDED = os.environ.get("GULFSTREAM_E2E_API") == "embedded"
-
-
-def not_embedded(what):
-    """Marks a test of what only kube-apiserver does so far."""
-    return pytest.mark.skipif(EMBEDDED, reason=f"the embedded API server has no {what} yet")
 
 
 class RealCluster:

@@ -47,7 +47,9 @@ class EmbeddedServer:
         assert not unknown, f"the embedded server has no {unknown}"
         self.apiserver = Process(
             [BINARY, "apiserver", "--data-dir", self._path("data"), "--secure-port", self.port, "--token-auth-file", self._path("tokens.csv"),
-             "--authorization-mode", "RBAC", *flags], self._path("apiserver.log"))
+             "--authorization-mode", "RBAC",
+             "--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", self._path("sa.key"),
+             "--service-account-signing-key-file", self._path("sa.key"), *flags], self._path("apiserver.log"))
 
     def start_controller_manager(self, controllers=""):
         self.controller_manager = BuiltIn()
