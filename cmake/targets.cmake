@@ -1,17 +1,22 @@
+# With sanitizers several sources are compiled as one: most of what a file costs then are headers and templates that its
+# neighbours need too (44 % less CPU for src/apiserver). The release build compiles each alone, and so finds an include
+# that is missing. Names in anonymous namespaces must differ within a library or a test program; a program whose tables are
+# all called kCases sets UNITY_BUILD OFF.
+function(gulfstream_compile_together name)
+  if(GULFSTREAM_SANITIZE)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # g++ takes what is included for a header, where a type without linkage in one that has some would be a mistake.
+    target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
 # gulfstream_library(NAME SOURCES ... DEPS ...): one static library per directory.
 function(gulfstream_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS})
-  # With sanitizers several sources are compiled as one: most of what a file costs then are headers and templates that its
-  # neighbours need too (44 % less CPU for src/apiserver). The release build compiles each alone, and so finds an include
-  # that is missing. Names in anonymous namespaces must differ within a library.
-  if(GULFSTREAM_SANITIZE)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-    # g++ takes what is included for a header, where a type without linkage in one that has some would be a mistake.
-    target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
-  endif()
+  gulfstream_compile_together(${name})
 endfunction()
 
 add_custom_target(threads_tests)
@@ -28,6 +33,7 @@ function(gulfstream_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  gulfstream_compile_together(${name})
   target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <string> <vector>)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})

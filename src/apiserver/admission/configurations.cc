@@ -3,7 +3,7 @@
 namespace gs::apiserver::admission {
 namespace {
 
-const std::string kGroup = "admissionregistration.k8s.io";
+const std::string kConfigurationGroup = "admissionregistration.k8s.io";
 
 }  // namespace
 
@@ -18,7 +18,7 @@ const std::vector<WebhookPtr>& Configurations::of(Phase phase) {
 
 std::vector<WebhookPtr> Configurations::read(const std::string& resource) const {
   std::vector<WebhookPtr> out;
-  const ResourceTypePtr type = table_.find(kGroup, resource);
+  const ResourceTypePtr type = table_.find(kConfigurationGroup, resource);
   for (const StoredPtr& stored : store_.list(*type, "")) {
     for (WebhookPtr& hook : read_webhooks(stored->value())) out.push_back(std::move(hook));
   }
@@ -26,7 +26,7 @@ std::vector<WebhookPtr> Configurations::read(const std::string& resource) const 
 }
 
 void Configurations::changed(const ResourceType& type, const StoredPtr&, const StoredPtr&) {
-  if (type.group == kGroup) current_ = false;
+  if (type.group == kConfigurationGroup) current_ = false;
 }
 
 }  // namespace gs::apiserver::admission

@@ -16,7 +16,7 @@ namespace {
 using json::Value;
 using json::Writer;
 
-constexpr std::string_view kGroup = "admission.k8s.io";
+constexpr std::string_view kReviewGroup = "admission.k8s.io";
 
 void write_kind(Writer& writer, std::string_view key, const GroupVersionKind& kind) {
   writer.key(key).begin_object().key("group").string(kind.group).key("version").string(kind.version).key("kind").string(kind.kind).end_object();
@@ -111,7 +111,7 @@ std::string write_review(std::string_view uid, std::string_view version, const I
                          const UserInfo& user) {
   std::string out;
   Writer writer(out);
-  writer.begin_object().key("kind").string("AdmissionReview").key("apiVersion").string(fmt::format("{}/{}", kGroup, version));
+  writer.begin_object().key("kind").string("AdmissionReview").key("apiVersion").string(fmt::format("{}/{}", kReviewGroup, version));
   writer.key("request").begin_object().key("uid").string(uid);
   write_kind(writer, "kind", invocation.kind);
   write_resource(writer, "resource", *invocation.type);
@@ -137,7 +137,7 @@ Result<ReviewResponse> read_response(std::string_view uid, std::string_view vers
   GS_TRY_STATUS(check_types(*response));
   if (version == "v1") {
     if (response->text("uid") != uid) return fail(invalid_response(fmt::format("expected response.uid=\"{}\", got \"{}\"", uid, response->text("uid"))));
-    const std::string wanted = fmt::format("{}/v1", kGroup);
+    const std::string wanted = fmt::format("{}/v1", kReviewGroup);
     if (review.text("apiVersion") != wanted || review.text("kind") != "AdmissionReview") {
       return fail(invalid_response(fmt::format("expected webhook response of {}, Kind=AdmissionReview, got {}, Kind={}", wanted, review.text("apiVersion").empty() ? "/" : review.text("apiVersion"), review.text("kind"))));
     }

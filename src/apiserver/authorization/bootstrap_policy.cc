@@ -8,7 +8,6 @@
 namespace gs::apiserver {
 namespace {
 
-constexpr const char* kGroup = "rbac.authorization.k8s.io";
 constexpr std::string_view kObjects[] = {
 #include "apiserver/authorization/bootstrap_policy.inc"
 };
@@ -80,7 +79,7 @@ void ensure_bootstrap_policy(ResourceTable& table, Store& store, Registry& regis
   for (const std::string_view text : kObjects) {
     const auto wanted = json::parse(text);
     GS_CHECK(wanted.has_value());
-    const ResourceTypePtr type = table.find(kGroup, resource_of(wanted->text("kind")));
+    const ResourceTypePtr type = table.find(kRbacGroup, resource_of(wanted->text("kind")));
     const std::string ns(wanted->text("metadata.namespace")), name(wanted->text("metadata.name"));
     StoredPtr current = store.get(*type, ns, name);
     json::Value value = current ? current->value(*type) : json::Value();

@@ -10,6 +10,8 @@
 
 namespace gs::apiserver {
 
+inline constexpr const char* kRbacGroup = "rbac.authorization.k8s.io";
+
 struct PolicyRule {
   std::vector<std::string> verbs;
   std::vector<std::string> api_groups;

@@ -9,7 +9,6 @@
 namespace gs::apiserver {
 namespace {
 
-constexpr const char* kGroup = "rbac.authorization.k8s.io";
 constexpr const char* kResources[] = {"roles", "clusterroles", "rolebindings", "clusterrolebindings"};
 
 // Users and groups have separate names; a ServiceAccount is a user.
@@ -32,7 +31,7 @@ std::string description_of(const json::Value& subject, const std::string& ns) {
   return fmt::format("{} {}", kind, schema::quoted(fmt::format("{}/{}", name, own.empty() ? std::string_view(ns) : own)));
 }
 
-std::string missing_role(const RoleRef& ref) { return fmt::format("{}.{} {} not found", to_lower(ref.kind), kGroup, schema::quoted(ref.name)); }
+std::string missing_role(const RoleRef& ref) { return fmt::format("{}.{} {} not found", to_lower(ref.kind), kRbacGroup, schema::quoted(ref.name)); }
 
 }  // namespace
 
@@ -46,13 +45,13 @@ Rbac::Rbac(ResourceTable& table, Store& store, Registry& registry) : table_(tabl
 
 void Rbac::start() {
   for (const char* resource : kResources) {
-    const ResourceTypePtr type = table_.find(kGroup, resource);
+    const ResourceTypePtr type = table_.find(kRbacGroup, resource);
     for (const StoredPtr& object : store_.list(*type, "")) changed(*type, nullptr, object);
   }
 }
 
 void Rbac::changed(const ResourceType& type, const StoredPtr& before, const StoredPtr& after) {
-  if (type.group != kGroup) return;
+  if (type.group != kRbacGroup) return;
   const std::string key((after ? after : before)->key());
   if (type.resource == "roles" || type.resource == "clusterroles") {
     if (after) roles_.insert_or_assign(key, rules_of(after->value()));

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "apiserver/authorization/policy_rule.h"
 #include "kube/selector.h"
 
 namespace gs::apiserver {
 namespace {
 
-constexpr const char* kGroup = "rbac.authorization.k8s.io";
 // Roles that select each other in a circle come to rest long before.
 constexpr int kRounds = 16;
 
@@ -45,7 +45,7 @@ void RoleAggregation::start() {
 }
 
 void RoleAggregation::changed(const ResourceType& type, const StoredPtr&, const StoredPtr&) {
-  if (type.group != kGroup || type.resource != "clusterroles") return;
+  if (type.group != kRbacGroup || type.resource != "clusterroles") return;
   dirty_ = true;
   wake_.wake_all();
 }
@@ -62,7 +62,7 @@ Task<void> RoleAggregation::run() {
 }
 
 void RoleAggregation::aggregate() {
-  const ResourceTypePtr type = table_.find(kGroup, "clusterroles");
+  const ResourceTypePtr type = table_.find(kRbacGroup, "clusterroles");
   for (int round = 0; round < kRounds; ++round) {
     dirty_ = false;
     if (!aggregate_once(*type)) return;

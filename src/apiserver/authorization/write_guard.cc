@@ -4,12 +4,11 @@
 
 #include <set>
 
+#include "apiserver/authorization/policy_rule.h"
 #include "schema/go_text.h"
 
 namespace gs::apiserver {
 namespace {
-
-constexpr const char* kGroup = "rbac.authorization.k8s.io";
 
 bool aggregates(const json::Value* role) { return role != nullptr && has_entries(*role, "aggregationRule.clusterRoleSelectors"); }
 
@@ -57,7 +56,7 @@ std::optional<Answer> WriteGuard::refuses(const ResourceType& type, const RestRe
     const Decision decision = authorizer_.authorize(user_, asked);
     if (!decision.allowed) return access_denied(user_, asked, decision.reason);
   }
-  if (type.group != kGroup || !request.subresource.empty() || user_.in_group(kMasters)) return std::nullopt;
+  if (type.group != kRbacGroup || !request.subresource.empty() || user_.in_group(kMasters)) return std::nullopt;
   if (old != nullptr && only_for_garbage_collection(object, *old)) return std::nullopt;
   return type.resource.ends_with("bindings") ? binding(type, request, object) : role(type, request, object, old);
 }
@@ -97,7 +96,7 @@ std::string WriteGuard::escalation(const std::string& ns, const PolicyRules& rul
                                 fmt::join(told, "\n"));
   if (missing.empty()) return out;
   std::vector<std::string> words;
-  for (const RoleRef& ref : missing) words.push_back(fmt::format("{}.{} {} not found", ref.kind == "ClusterRole" ? "clusterroles" : "roles", kGroup, schema::quoted(ref.name)));
+  for (const RoleRef& ref : missing) words.push_back(fmt::format("{}.{} {} not found", ref.kind == "ClusterRole" ? "clusterroles" : "roles", kRbacGroup, schema::quoted(ref.name)));
   const std::string all = words.size() == 1 ? words.front() : fmt::format("[{}]", fmt::join(words, ", "));
   return out + fmt::format("; resolution errors: [{}]", all);
 }

@@ -10,7 +10,7 @@ namespace {
 
 using json::Value;
 
-constexpr std::string_view kGroup = "apiextensions.k8s.io";
+constexpr std::string_view kConversionGroup = "apiextensions.k8s.io";
 
 std::string_view go_type(const Value& value) {
   if (value.is_number()) return value.integer() ? "int64" : "float64";
@@ -55,7 +55,7 @@ Result<Value> successful_response(std::string_view uid, std::string_view version
   Result<Value> review = json::parse(body);
   if (!review) return fail(Code::kInvalid, "failed: couldn't get version/kind; json parse error: {}", review.error().message);
   if (version == "v1") {
-    const std::string wanted = fmt::format("{}/v1", kGroup);
+    const std::string wanted = fmt::format("{}/v1", kConversionGroup);
     if (review->text("apiVersion") != wanted || review->text("kind") != "ConversionReview") {
       return fail(Code::kInvalid, "failed: expected webhook response of {}, Kind=ConversionReview, got {}, Kind={}", wanted, review->text("apiVersion"), review->text("kind"));
     }
@@ -96,7 +96,7 @@ std::string review_version(const std::vector<std::string>& versions) {
 std::string write_review(std::string_view uid, std::string_view version, std::string_view desired_api_version, const std::vector<const Value*>& objects) {
   std::string out;
   json::Writer writer(out);
-  writer.begin_object().key("kind").string("ConversionReview").key("apiVersion").string(fmt::format("{}/{}", kGroup, version));
+  writer.begin_object().key("kind").string("ConversionReview").key("apiVersion").string(fmt::format("{}/{}", kConversionGroup, version));
   writer.key("request").begin_object().key("uid").string(uid).key("desiredAPIVersion").string(desired_api_version).key("objects").begin_array();
   for (const Value* object : objects) writer.raw(object->dump());
   writer.end_array().end_object().end_object();

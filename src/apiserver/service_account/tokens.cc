@@ -33,7 +33,7 @@ const ResourceType& request_type() {
   return type;
 }
 
-Strings strings_of(const json::Value* value) {
+Strings one_or_more(const json::Value* value) {
   Strings out;
   if (value == nullptr) return out;
   if (value->string() != nullptr) return {*value->string()};
@@ -142,7 +142,7 @@ Answer ServiceAccountTokens::issue(const ResourceType& accounts, const RestReque
     if (!found) return found.error();
     bound = *std::move(found);
   }
-  const auto token = make_jwt(keys_->signing, claims_for(request, uid, strings_of(spec.find("audiences")), seconds, bound));
+  const auto token = make_jwt(keys_->signing, claims_for(request, uid, one_or_more(spec.find("audiences")), seconds, bound));
   if (!token) return failure(500, "InternalError", "Internal error occurred: failed to generate token: " + token.error().message);
   json::Value& metadata = asked["metadata"];
   metadata["name"] = request.name;
@@ -249,7 +249,7 @@ TokenAnswer ServiceAccountTokens::authenticate(std::string_view token, const Str
   TokenAnswer out;
   const Claims claims = signed_claims(token, out.error);
   if (claims == nullptr) return out;
-  Strings audiences = strings_of(claims->find("aud"));
+  Strings audiences = one_or_more(claims->find("aud"));
   const Strings& wanted = asked.empty() ? keys_->api_audiences() : asked;
   if (audiences.empty()) audiences = keys_->api_audiences();
   out.audiences = both(audiences, wanted);
