@@ -57,7 +57,7 @@ constexpr PlantedBug kBugs[] = {
     {PLANTED(VanishedUntold), "what was written and deleted between two watches is not missed", run_races, 20},
     {PLANTED(EventDuringRestoreLost), "changes are dropped while the state file is read", run_restarts, 9},
     {PLANTED(UnmatchedIgnored), "a primary that leaves `match` is not reconciled", run_races, 2},
-    {PLANTED(OwnedChangeIgnored), "a change of an owned object does not start a reconcile", run_plane, 16},
+    {PLANTED(OwnedChangeIgnored), "a change of an owned object does not start a reconcile", run_plane, 4},
     {PLANTED(ReferenceIgnored), "a change of what a reconcile read does not start another", run_plane, 4},
     {PLANTED(AbsenceForgotten), "what a reconcile did not find does not start another when it appears", run_plane, 8},
     {PLANTED(RunningReadsIgnored), "a change of what a reconcile read while it runs is missed", run_races, 6},
