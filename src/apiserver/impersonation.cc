@@ -159,12 +159,14 @@ void complete(UserInfo& user, const Mode& mode) {
 std::string as_go(const std::vector<std::string>& texts) {
   if (texts.empty()) return "[]string(nil)";
   std::vector<std::string> all;
+  all.reserve(texts.size());
   for (const std::string& text : texts) all.push_back(schema::quoted(text));
   return fmt::format("[]string{{{}}}", fmt::join(all, ", "));
 }
 
 std::string as_go(const UserInfo& user) {
   std::vector<std::string> extra;
+  extra.reserve(user.extra.size());
   for (const auto& [key, values] : user.extra) extra.push_back(fmt::format("{}:{}", schema::quoted(key), as_go(values)));
   const std::string of_extra = extra.empty() ? "(nil)" : fmt::format("{{{}}}", fmt::join(extra, ", "));
   return fmt::format("&user.DefaultInfo{{Name:\"\", UID:{}, Groups:{}, Extra:map[string][]string{}}}", schema::quoted(user.uid), as_go(user.groups), of_extra);

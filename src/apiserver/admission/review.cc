@@ -178,7 +178,7 @@ std::string server_error(int status, std::string_view content_type, std::string_
   if (const auto said = json::parse(body); said && said->is_object() && said->text("kind") == "Status" && said->text("apiVersion") == "v1") return std::string(said->text("message"));
   constexpr size_t kMost = 2048;  // maxUnstructuredResponseTextBytes
   const bool text = content_type.empty() || content_type.starts_with("text/");
-  const std::string shown = text ? std::string(trim(body.substr(0, kMost))) : "unknown";
+  std::string shown = text ? std::string(trim(body.substr(0, kMost))) : "unknown";
   switch (status) {
     case 400: return "the server rejected our request for an unknown reason";
     case 401: return "the server has asked for the client to provide credentials";

@@ -21,6 +21,7 @@ size_t place_of(const List& list, std::string_view word) {
 // "clusterrole.rbac.authorization.k8s.io "x" not found" of each.
 std::string told(const std::vector<RoleRef>& missing) {
   std::vector<std::string> words;
+  words.reserve(missing.size());
   for (const RoleRef& ref : missing) words.push_back(fmt::format("{}.rbac.authorization.k8s.io {} not found", to_lower(ref.kind), schema::quoted(ref.name)));
   if (words.empty()) return "";
   return words.size() == 1 ? words.front() : fmt::format("[{}]", fmt::join(words, ", "));

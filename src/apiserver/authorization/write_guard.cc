@@ -25,6 +25,7 @@ bool only_for_garbage_collection(json::Value object, json::Value old) {
 
 std::string quoted_list(const std::vector<std::string>& texts) {
   std::vector<std::string> all;
+  all.reserve(texts.size());
   for (const std::string& text : texts) all.push_back(schema::quoted(text));
   return fmt::format("[{}]", fmt::join(all, " "));
 }
@@ -96,6 +97,7 @@ std::string WriteGuard::escalation(const std::string& ns, const PolicyRules& rul
                                 fmt::join(told, "\n"));
   if (missing.empty()) return out;
   std::vector<std::string> words;
+  words.reserve(missing.size());
   for (const RoleRef& ref : missing) words.push_back(fmt::format("{}.{} {} not found", ref.kind == "ClusterRole" ? "clusterroles" : "roles", kRbacGroup, schema::quoted(ref.name)));
   const std::string all = words.size() == 1 ? words.front() : fmt::format("[{}]", fmt::join(words, ", "));
   return out + fmt::format("; resolution errors: [{}]", all);

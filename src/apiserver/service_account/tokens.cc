@@ -25,12 +25,12 @@ constexpr int64_t kLeewaySeconds = 60;  // go-jose's
 constexpr size_t kKnownTokens = 4096;
 
 const ResourceType& request_type() {
-  static const ResourceType type = [] {
+  static const ResourceType kType = [] {
     ResourceType out("authentication.k8s.io", "v1", "TokenRequest", "TokenRequest", true);
     out.schema = schema::kubernetes_kind("authentication.k8s.io/v1", "TokenRequest");
     return out;
   }();
-  return type;
+  return kType;
 }
 
 Strings one_or_more(const json::Value* value) {
