@@ -97,4 +97,13 @@ std::string go_print(const json::Value& value) {
   return value.is_null() ? "<nil>" : value.dump();
 }
 
+std::string quoted_list(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (const std::string& text : texts) {
+    if (out.size() > 1) out += ' ';
+    out += quoted(text);
+  }
+  return out + "]";
+}
+
 }  // namespace gs::schema

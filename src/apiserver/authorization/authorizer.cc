@@ -18,11 +18,11 @@ size_t place_of(const List& list, std::string_view word) {
   return static_cast<size_t>(std::find(std::begin(list), std::end(list), word) - std::begin(list));
 }
 
-// "clusterrole.rbac.authorization.k8s.io "x" not found" of each.
+// What is not found, of each.
 std::string told(const std::vector<RoleRef>& missing) {
   std::vector<std::string> words;
   words.reserve(missing.size());
-  for (const RoleRef& ref : missing) words.push_back(fmt::format("{}.rbac.authorization.k8s.io {} not found", to_lower(ref.kind), schema::quoted(ref.name)));
+  for (const RoleRef& ref : missing) words.push_back(ref.not_found());
   if (words.empty()) return "";
   return words.size() == 1 ? words.front() : fmt::format("[{}]", fmt::join(words, ", "));
 }

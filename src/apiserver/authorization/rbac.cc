@@ -31,9 +31,9 @@ std::string description_of(const json::Value& subject, const std::string& ns) {
   return fmt::format("{} {}", kind, schema::quoted(fmt::format("{}/{}", name, own.empty() ? std::string_view(ns) : own)));
 }
 
-std::string missing_role(const RoleRef& ref) { return fmt::format("{}.{} {} not found", to_lower(ref.kind), kRbacGroup, schema::quoted(ref.name)); }
-
 }  // namespace
+
+std::string RoleRef::not_found() const { return fmt::format("{}.{} {} not found", to_lower(kind), kRbacGroup, schema::quoted(name)); }
 
 std::string Rbac::Binding::describe(size_t subject) const {
   const bool namespaced = !ns.empty();
@@ -128,7 +128,7 @@ std::optional<std::string> Rbac::allowed_by(const UserInfo& user, const Attribut
   for (const Grant& grant : grants(user, attributes.ns)) {
     const PolicyRules* rules = role(grant.binding->ref, grant.binding->ns);
     if (rules == nullptr) {
-      std::string words = missing_role(grant.binding->ref);
+      std::string words = grant.binding->ref.not_found();
       if (std::find(missing.begin(), missing.end(), words) == missing.end()) missing.push_back(std::move(words));
       continue;
     }

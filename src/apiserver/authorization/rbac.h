@@ -18,6 +18,8 @@ namespace gs::apiserver {
 struct RoleRef {
   std::string kind;  // Role or ClusterRole
   std::string name;
+  // clusterrole.rbac.authorization.k8s.io "x" not found
+  std::string not_found() const;
 };
 
 class Rbac final : public Registry::Follower {

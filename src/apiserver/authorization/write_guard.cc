@@ -23,13 +23,6 @@ bool only_for_garbage_collection(json::Value object, json::Value old) {
   return object == old;
 }
 
-std::string quoted_list(const std::vector<std::string>& texts) {
-  std::vector<std::string> all;
-  all.reserve(texts.size());
-  for (const std::string& text : texts) all.push_back(schema::quoted(text));
-  return fmt::format("[{}]", fmt::join(all, " "));
-}
-
 }  // namespace
 
 bool WriteGuard::may(std::string verb, const ResourceType& type, const std::string& ns, const std::string& name) const {
@@ -93,7 +86,7 @@ std::string WriteGuard::escalation(const std::string& ns, const PolicyRules& rul
   if (over.empty()) return "";
   std::set<std::string> told;
   for (const PolicyRule& rule : over) told.insert(rule.to_string());
-  std::string out = fmt::format("user {} (groups={}) is attempting to grant RBAC permissions not currently held:\n{}", schema::quoted(user_.name), quoted_list(user_.groups),
+  std::string out = fmt::format("user {} (groups={}) is attempting to grant RBAC permissions not currently held:\n{}", schema::quoted(user_.name), schema::quoted_list(user_.groups),
                                 fmt::join(told, "\n"));
   if (missing.empty()) return out;
   std::vector<std::string> words;

@@ -42,12 +42,6 @@ Strings one_or_more(const json::Value* value) {
   return out;
 }
 
-std::string quoted_list(const Strings& texts) {
-  Strings all;
-  for (const std::string& text : texts) all.push_back(schema::quoted(text));
-  return fmt::format("[{}]", fmt::join(all, " "));
-}
-
 Strings both(const Strings& a, const Strings& b) {
   Strings out;
   for (const std::string& one : a) {
@@ -254,7 +248,7 @@ TokenAnswer ServiceAccountTokens::authenticate(std::string_view token, const Str
   if (audiences.empty()) audiences = keys_->api_audiences();
   out.audiences = both(audiences, wanted);
   if (out.audiences.empty()) {
-    out.error = fmt::format("token audiences {} is invalid for the target audiences {}", quoted_list(audiences), quoted_list(wanted));
+    out.error = fmt::format("token audiences {} is invalid for the target audiences {}", schema::quoted_list(audiences), schema::quoted_list(wanted));
     return out;
   }
   out.error = check(*claims);
