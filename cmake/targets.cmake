@@ -21,10 +21,11 @@ endfunction()
 
 add_custom_target(threads_tests)
 
-# gulfstream_test(NAME SOURCES ... DEPS ... [LABELS unit|sim|threads ...] [TIMEOUT seconds]): one
-# GoogleTest program per directory, one ctest entry. Label `unit` unless told otherwise.
+# gulfstream_test(NAME SOURCES ... DEPS ... [LABELS unit|sim|threads ...] [TIMEOUT seconds] [READS files ...]): one
+# GoogleTest program per directory, one ctest entry. Label `unit` unless told otherwise. READS is what it runs or reads, so
+# that it runs again when that is another (tools/dev/unless_passed).
 function(gulfstream_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS;READS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -35,7 +36,7 @@ function(gulfstream_test name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
   gulfstream_compile_together(${name})
   target_precompile_headers(${name} PRIVATE <gtest/gtest.h> <string> <vector>)
-  add_test(NAME ${name} COMMAND ${name})
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tools/dev/unless_passed ${CMAKE_BINARY_DIR}/passed/${name} $<TARGET_FILE:${name}> ${ARG_READS})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
   # The TSan build makes these only.
   if("threads" IN_LIST ARG_LABELS)

@@ -3,27 +3,45 @@ import shutil
 
 import pytest
 
+from harness import samples
 from harness.cluster import ASSETS, EMBEDDED, ROOT, Cluster
 from harness.hub import Hub
+from harness.passed import Passed
 from harness.plane import Plane
+from harness.process import WORKER
 
 RUN = os.path.join(ROOT, "build", "e2e-embedded" if EMBEDDED else "e2e")
+# The servers that tests share, one set a worker.
+SHARED = os.path.join(RUN, "servers", WORKER)
+
+
+def pytest_configure(config):
+    if WORKER:
+        return
+    if config.getoption("numprocesses", None):
+        samples.build_all()
+    if "GULFSTREAM_E2E_UNLESS_PASSED" in os.environ:
+        passed = Passed(os.path.join(RUN, "passed"))
+        config.pluginmanager.register(passed)
+        if not any(name in os.environ for name in ("CI", "GULFSTREAM_TEST_ALL")):
+            os.environ["GULFSTREAM_E2E_PASSED"] = " ".join(passed.before())  # workers read it
 
 
 def pytest_collection_modifyitems(config, items):
-    """GULFSTREAM_E2E_API=embedded: the same tests on `gulfstream apiserver` in the place of kube-apiserver and etcd."""
-    if not EMBEDDED:
-        return
     # What tests no part of an API server, or needs the real one to compare with, or starts servers of its own.
-    items[:] = [item for item in items if item.get_closest_marker("once") is None]
+    if EMBEDDED:
+        items[:] = [item for item in items if item.get_closest_marker("once") is None]
+    passed = os.environ.get("GULFSTREAM_E2E_PASSED", "").split()
+    config.hook.pytest_deselected(items=[item for item in items if item.path.name in passed])
+    items[:] = [item for item in items if item.path.name not in passed]
 
 
 @pytest.fixture(scope="session")
 def clusters():
     """Three tenant clusters, started side by side and shared by the session."""
     assert os.path.exists(f"{ASSETS}/kube-apiserver"), "run tools/kube/build.sh build/kube/bin first"
-    shutil.rmtree(os.path.join(RUN, "clusters"), ignore_errors=True)
-    made = [Cluster(f"tenant{i}", os.path.join(RUN, "clusters", f"tenant{i}")) for i in range(3)]
+    shutil.rmtree(os.path.join(SHARED, "clusters"), ignore_errors=True)
+    made = [Cluster(f"tenant{i}", os.path.join(SHARED, "clusters", f"tenant{i}")) for i in range(3)]
     try:
         for cluster in made:
             cluster.start(wait=False)
@@ -38,7 +56,7 @@ def clusters():
 @pytest.fixture(scope="session")
 def hub_server():
     """A hub with the CRDs and roles of deploy/, shared by the session."""
-    directory = os.path.join(RUN, "hub")
+    directory = os.path.join(SHARED, "hub")
     shutil.rmtree(directory, ignore_errors=True)
     made = Hub("hub", directory)
     try:

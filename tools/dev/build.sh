@@ -9,7 +9,8 @@ dev_build() {
 
 # dev_fuzz SECONDS [RUNS]: every fuzzer for so long or so often, two at a time. What they find is kept in build/corpus;
 # they begin from fuzz/corpus/NAME too, which nobody writes but us. Says how much of the code each one reached. The seed
-# is fixed, so that with a number of runs a verdict is about a commit (FUZZ_SEED; 0: another each time, as --long has it).
+# is fixed, so that with a number of runs a verdict is about a commit (FUZZ_SEED; 0: another each time, as --long has it), and
+# one that passed before is not asked for again (passed.sh).
 dev_fuzz() {
   local seconds=$1 runs=${2:--1} fuzzer name seeds failed=0 running=()
   for fuzzer in build/fuzz/fuzzers/*; do
@@ -18,6 +19,10 @@ dev_fuzz() {
     mkdir -p "build/corpus/$name"
     seeds=fuzz/corpus/$name
     [ -d "$seeds" ] || seeds=
+    if [ "$runs" != -1 ] && passed_before "build/fuzz/passed/$name" $(fuzzer_files "$name"); then
+      echo "fuzz: $name passed before with the same bytes"
+      continue
+    fi
     echo "fuzz: $name"
     "$fuzzer" -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -runs="$runs" -max_len=65536 -rss_limit_mb=2048 -print_final_stats=0 \
       -artifact_prefix="build/corpus/$name-" "build/corpus/$name" $seeds >"build/corpus/$name.log" 2>&1 &
@@ -31,9 +36,16 @@ dev_fuzz() {
   return $failed
 }
 
+# What a verdict about a fuzzer is about.
+fuzzer_files() {
+  echo "build/fuzz/fuzzers/$1"
+  find "fuzz/corpus/$1" -type f 2>/dev/null | sort
+}
+
 wait_fuzzer() {
   local pid=${1%%:*} name=${1#*:}
   if wait "$pid"; then
+    remember_passed "build/fuzz/passed/$name" $(fuzzer_files "$name") </dev/null
     echo "fuzz: $name$(sed -nE 's/^#([0-9]+)[[:space:]]+DONE +cov: ([0-9]+) ft: ([0-9]+).*/: \1 runs, coverage \2, features \3/p' "build/corpus/$name.log")"
     return 0
   fi

@@ -106,15 +106,29 @@ end_ahead() {
   trap - EXIT
 }
 
+# End-to-end tests LOG [VARIABLE=VALUE...]: side by side, as they mostly wait; every worker has servers of its own.
+run_e2e() {
+  local log=$1
+  shift
+  env GULFSTREAM_E2E_UNLESS_PASSED=yes "$@" timeout 3600 build/venv/bin/python -m pytest -v test/e2e -p no:cacheprovider --durations=10 \
+    -n "${E2E_WORKERS:-3}" --dist worksteal >"$log" 2>&1
+}
+
+# About five minutes of seeds, 3,000 virtual hours: beside the end-to-end tests. The same seeds each time, as a verdict is about a
+# commit; ./dev sim and the soak begin elsewhere each time.
+simulate() {
+  local stamp=build/release/passed/hours program=build/release/test/sim/sim_test
+  if [ -z "${SIM_HOURS:-}${SIM_SEED:-}" ] && passed_before "$stamp" "$program"; then return; fi
+  dev_sim --hours "${SIM_HOURS:-3000}" --seed "${SIM_SEED:-1}" >build/test-sim.log 2>&1 && remember_passed "$stamp" "$program" </dev/null
+}
+
 stage_e2e() {
   local log=build/test-e2e.log rc=0 simulation
   dev_build release
   tools/kube/build.sh build/kube/bin
-  # About five minutes of seeds beside it, 3,000 virtual hours: end-to-end tests mostly wait. The same seeds each time, as a verdict is about
-  # a commit; ./dev sim and the soak begin elsewhere each time.
-  (dev_sim --hours "${SIM_HOURS:-3000}" --seed "${SIM_SEED:-1}" >build/test-sim.log 2>&1) &
+  simulate &
   simulation=$!
-  timeout 3600 build/venv/bin/python -m pytest -q test/e2e -p no:cacheprovider --durations=10 >"$log" 2>&1 || rc=$?
+  run_e2e "$log" || rc=$?
   tail -60 "$log"
   count_pytest "$log"
   wait "$simulation" || { rc=1; FAILED=$((FAILED + 1)); grep -B1 -A3 'seed' build/test-sim.log | head -40 >&2; }
@@ -128,7 +142,7 @@ stage_embedded() {
   local log=build/test-e2e-embedded.log rc=0
   dev_build release
   tools/kube/build.sh build/kube/bin
-  GULFSTREAM_E2E_API=embedded timeout 1800 build/venv/bin/python -m pytest -v test/e2e -p no:cacheprovider --durations=10 >"$log" 2>&1 || rc=$?
+  run_e2e "$log" GULFSTREAM_E2E_API=embedded || rc=$?
   tail -60 "$log"
   count_pytest "$log"
   return $rc
@@ -146,7 +160,8 @@ dev_test() {
   local stages=() stage bad=0 past=0
   for stage in "$@"; do
     case $stage in
-      --long) LONG=yes FUZZ_SECONDS=${FUZZ_SECONDS:-600} FUZZ_SEED=${FUZZ_SEED:-0} FUZZ_RUNS=${FUZZ_RUNS:--1} ;;
+      --all) export GULFSTREAM_TEST_ALL=yes ;;
+      --long) export GULFSTREAM_TEST_ALL=yes; LONG=yes FUZZ_SECONDS=${FUZZ_SECONDS:-600} FUZZ_SEED=${FUZZ_SEED:-0} FUZZ_RUNS=${FUZZ_RUNS:--1} ;;
       release | unit | samples | e2e | embedded | asan | fuzz | threads | lint | soak) stages+=("$stage") ;;
       *) echo "./dev test: \"$stage\" is not one of ${ALL_STAGES[*]} soak" >&2; return 2 ;;
     esac

@@ -14,12 +14,19 @@ def _die_with_parent():
     ctypes.CDLL("libc.so.6").prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+# Which of pytest-xdist's workers this is: "gw0", "gw1"...; without -n there is one, with no name.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
 def _ports():
     """Ports below those that outgoing connections take: one of these could have a server's port before it binds it, or
-    while it is restarted."""
+    while it is restarted. Each worker has a part of its own."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
         ephemeral = int(f.read().split()[0])
     first, end = 10000, ephemeral if ephemeral > 20000 else 32768
+    workers, mine = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)), int(WORKER[2:] or 0)
+    share = (end - first) // workers
+    first, end = first + mine * share, first + (mine + 1) * share
     at = random.randrange(first, end)
     while True:
         yield at

@@ -1,4 +1,5 @@
 """The delegates of samples/, as a user starts them."""
+import importlib
 import json
 import os
 import subprocess
@@ -45,38 +46,55 @@ class Sample:
         return made
 
 
-def namespace_baseline(directory):
-    home = os.path.join(SAMPLES, "namespace-baseline")
-    subprocess.run(["make", "-s", "-C", home, f"PYTHON={sys.executable}", "generated"], check=True)
-    return Sample([sys.executable, "-m", "namespace_baseline"], os.path.join(directory, "namespace-baseline.log"), "serving on",
-                  env={"PYTHONPATH": f"{home}/generated:{home}"})
+# Programs in Go: name -> (sample, package).
+PROGRAMS = {"website": ("website", "."), "image-policy": ("image-policy", "."), "testregistry": ("image-policy", "./testregistry")}
 
 
-def website(directory):
-    return Sample([go_build("website", "website")], os.path.join(directory, "website.log"), "serving")
-
-
-def go_build(sample, program, package="."):
+def go_build(program):
+    sample, package = PROGRAMS[program]
     binary = os.path.join(ROOT, "build", "samples", program)
     go = subprocess.run(["bash", "-c", "source tools/dev/go.sh; find_go"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     subprocess.run([go, "build", "-o", binary, package], cwd=os.path.join(SAMPLES, sample), check=True)
     return binary
 
 
+def generate(sample):
+    """Where a sample in Python finds its modules: its own, and those of the protocol."""
+    home = os.path.join(SAMPLES, sample)
+    subprocess.run(["make", "-s", "-C", home, f"PYTHON={sys.executable}", "generated"], check=True)
+    return {"PYTHONPATH": f"{home}/generated:{home}"}
+
+
+def build_all():
+    """Before workers start side by side: what each would make then is there, and is left as it is."""
+    importlib.import_module(".delegate", __package__)  # the protocol's modules
+    for sample in ("namespace-baseline", "conversion"):
+        generate(sample)
+    for program in PROGRAMS:
+        go_build(program)
+
+
+def namespace_baseline(directory):
+    return Sample([sys.executable, "-m", "namespace_baseline"], os.path.join(directory, "namespace-baseline.log"), "serving on",
+                  env=generate("namespace-baseline"))
+
+
+def website(directory):
+    return Sample([go_build("website")], os.path.join(directory, "website.log"), "serving")
+
+
 def image_policy(directory):
-    return Sample([go_build("image-policy", "image-policy")], os.path.join(directory, "image-policy.log"), "serving")
+    return Sample([go_build("image-policy")], os.path.join(directory, "image-policy.log"), "serving")
 
 
 def conversion(directory):
-    home = os.path.join(SAMPLES, "conversion")
-    subprocess.run(["make", "-s", "-C", home, f"PYTHON={sys.executable}", "generated"], check=True)
-    return Sample([sys.executable, "-m", "backups"], os.path.join(directory, "conversion.log"), "serving on", env={"PYTHONPATH": f"{home}/generated:{home}"})
+    return Sample([sys.executable, "-m", "backups"], os.path.join(directory, "conversion.log"), "serving on", env=generate("conversion"))
 
 
 class Registry:
     """A registry of container images with one, app:v1."""
 
     def __init__(self, directory):
-        self.process = Process([go_build("image-policy", "testregistry", "./testregistry")], os.path.join(directory, "registry.log"))
+        self.process = Process([go_build("testregistry")], os.path.join(directory, "registry.log"))
         said = json.loads(eventually(lambda: self.process.output().strip(), what="the registry"))
         self.host, self.digest = said["host"], said["digest"]
