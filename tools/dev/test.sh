@@ -35,11 +35,11 @@ run_ctest() {
 
 stage_release() { dev_build release; }
 stage_unit() { dev_build release && run_ctest release 'unit|sim'; }
-stage_asan() { end_ahead; dev_build asan && run_ctest asan 'unit|sim'; }
+stage_asan() { end_ahead; dev_build asan tests && run_ctest asan 'unit|sim'; }
 stage_threads() { end_ahead; dev_build tsan threads_tests && run_ctest tsan threads; }
 stage_fuzz() {
   end_ahead
-  dev_build fuzz && run_ctest fuzz unit || return 1
+  dev_build fuzz tests && run_ctest fuzz unit || return 1
   dev_fuzz "${FUZZ_SECONDS:-30}" "${FUZZ_RUNS:-100000}"
 }
 stage_lint() { if [ "${LONG:-}" = yes ]; then dev_lint --all; else dev_lint; fi; }
@@ -84,7 +84,7 @@ build_ahead() {
   local stage
   for stage in "$@"; do
     case $stage in
-      asan | fuzz) dev_build "$stage" -j2 || true ;;
+      asan | fuzz) dev_build "$stage" -j2 tests || true ;;
       threads) dev_build tsan -j2 threads_tests || true ;;
     esac
   done

@@ -67,8 +67,8 @@ class Passed:
     def pytest_sessionfinish(self, session, exitstatus):
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            return
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or session.config.option.keyword:
+            return  # some tests of a file may not have run
         os.makedirs(self.directory, exist_ok=True)
         for name in self.run - self.failed:
             with open(os.path.join(self.directory, name), "w") as f:
