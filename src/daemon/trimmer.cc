@@ -25,13 +25,14 @@ double process_cpu() {
 struct Look {
   Look(Loop& loop, const TrimPolicy& p) : policy(p), done(loop) {}
   void run() {
-    const auto before = mallinfo2();
-    if (!policy.worthwhile(before.fordblks, before.uordblks)) return;
     const auto begun = std::chrono::steady_clock::now();
-    malloc_trim(0);
+    const auto before = mallinfo2();
+    trimmed = policy.worthwhile(before.fordblks, before.uordblks);
+    if (trimmed) {
+      malloc_trim(0);
+      free_bytes = mallinfo2().fordblks;
+    }
     took = std::chrono::steady_clock::now() - begun;
-    trimmed = true;
-    free_bytes = mallinfo2().fordblks;
   }
   const TrimPolicy policy;
   Event done;
@@ -48,9 +49,11 @@ bool TrimPolicy::quiet(MonoTime now, double cpu) {
   return now >= not_before_ && spent < kQuiet * time && cpu - cpu_trim_ >= kWork;
 }
 
+void TrimPolicy::looked(MonoTime now, Duration took) { not_before_ = saturating_add(now, took * kPause); }
+
 void TrimPolicy::trimmed(MonoTime now, Duration took, size_t free_bytes) {
+  looked(now, took);
   cpu_trim_ = cpu_then_;
-  not_before_ = saturating_add(now, took * kPause);
   left_ = free_bytes;
 }
 
@@ -64,7 +67,11 @@ Task<void> trim_when_quiet(Loop& loop) {
     std::function<void()> done = [look] { look->done.set(); };
     loop.run_blocking(std::move(work), std::move(done));
     co_await look->done.wait();
-    if (look->trimmed) policy.trimmed(loop.now(), look->took, look->free_bytes);
+    if (look->trimmed) {
+      policy.trimmed(loop.now(), look->took, look->free_bytes);
+    } else {
+      policy.looked(loop.now(), look->took);
+    }
   }
 }
 

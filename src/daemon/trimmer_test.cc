@@ -51,5 +51,12 @@ TEST_F(TrimPolicyTest, ATrimThatTookLongIsNotRepeatedSoon) {
   EXPECT_TRUE(look(0.1));
 }
 
+TEST_F(TrimPolicyTest, ALookThatTookLongIsNotRepeatedSoon) {
+  ASSERT_TRUE(look(0.1));
+  policy.looked(now, milliseconds(8));
+  EXPECT_FALSE(look(0.1));
+  EXPECT_TRUE(look(0.1));
+}
+
 }  // namespace
 }  // namespace gs::daemon
