@@ -24,6 +24,7 @@ dev_fuzz() {
       continue
     fi
     echo "fuzz: $name"
+    rm -f "build/fuzz/passed/$name"
     "$fuzzer" -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -runs="$runs" -max_len=65536 -rss_limit_mb=2048 -print_final_stats=0 \
       -artifact_prefix="build/corpus/$name-" "build/corpus/$name" $seeds >"build/corpus/$name.log" 2>&1 &
     running+=("$!:$name")

@@ -119,6 +119,7 @@ run_e2e() {
 simulate() {
   local stamp=build/release/passed/hours program=build/release/test/sim/sim_test
   if [ -z "${SIM_HOURS:-}${SIM_SEED:-}" ] && passed_before "$stamp" "$program"; then return; fi
+  rm -f "$stamp"
   dev_sim --hours "${SIM_HOURS:-3000}" --seed "${SIM_SEED:-1}" >build/test-sim.log 2>&1 && remember_passed "$stamp" "$program" </dev/null
 }
 

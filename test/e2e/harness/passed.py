@@ -70,6 +70,6 @@ class Passed:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or session.config.option.keyword:
             return  # some tests of a file may not have run
         os.makedirs(self.directory, exist_ok=True)
-        for name in self.run - self.failed:
+        for name in self.run:
             with open(os.path.join(self.directory, name), "w") as f:
-                f.write(self.stamps[name])
+                f.write("" if name in self.failed else self.stamps[name])
