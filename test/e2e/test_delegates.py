@@ -4,7 +4,6 @@ import json
 import os
 import queue
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,11 +13,11 @@ import pytest
 import yaml
 
 from harness.authority import Authority, write
-from harness.cluster import ROOT
 from harness.delegate import Delegate, pb
 from harness.plane import Plane
 from harness.process import Process, eventually, free_port
 from harness.raw_delegate import NoDelegate, RawDelegate, heard, hello, said
+from harness.samples import go_build
 
 pytestmark = pytest.mark.once
 
@@ -386,9 +385,7 @@ class Interop:
     """test/interop: a delegate on stock grpc-go."""
 
     def __init__(self, directory):
-        home, self.binary = os.path.join(ROOT, "test", "interop"), os.path.join(ROOT, "build", "interop")
-        go = subprocess.run(["bash", "-c", "source tools/dev/go.sh; find_go"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-        subprocess.run([go, "build", "-o", self.binary, "."], cwd=home, check=True)
+        self.binary = go_build("interop")
         self.dir, self.port, self.lives, self.process = directory, free_port(), 0, None
 
     def start(self, *flags):

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from harness.cluster import ASSETS, ROOT
-from harness.process import Process, eventually
+from harness.process import WORKER, Process, eventually
 
 pytestmark = pytest.mark.once
 
@@ -74,7 +74,7 @@ def guarded():
 
 
 def serve(name, *flags):
-    directory = os.path.join(ROOT, "build", "e2e", name)
+    directory = os.path.join(ROOT, "build", "e2e", name + WORKER)
     os.makedirs(directory, exist_ok=True)
     kubeconfig = os.path.join(directory, "kubeconfig")
     if os.path.exists(kubeconfig):

@@ -13,7 +13,7 @@ from .plane import BINARY
 SHARED = ["test/e2e/harness", "test/e2e/conftest.py", "test/e2e/pytest.ini", "test/requirements.txt", "test/interop", "tools/kube", "deploy",
           "samples", "proto", "dev", "tools/dev"]
 # What some read, too.
-READS = {"test_guides.py": ["README.md", "docs"], "test_schema_table.py": ["src/schema", "tools/schema"]}
+READS = {"test_guides.py": ["README.md", "docs"], "test_differential.py": ["docs/reference"], "test_schema_table.py": ["src/schema", "tools/schema"]}
 PROGRAMS = [BINARY, *(os.path.join(ROOT, "build", "release", *path) for path in (
     ("test", "differential", "differential"), ("test", "reviews_interop"), ("src", "schema", "schema_test")))]
 

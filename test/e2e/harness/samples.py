@@ -46,15 +46,16 @@ class Sample:
         return made
 
 
-# Programs in Go: name -> (sample, package).
-PROGRAMS = {"website": ("website", "."), "image-policy": ("image-policy", "."), "testregistry": ("image-policy", "./testregistry")}
+# Programs in Go: name -> (folder of the module, package).
+PROGRAMS = {"website": ("samples/website", "."), "image-policy": ("samples/image-policy", "."), "testregistry": ("samples/image-policy", "./testregistry"),
+            "interop": ("test/interop", ".")}
 
 
 def go_build(program):
-    sample, package = PROGRAMS[program]
+    module, package = PROGRAMS[program]
     binary = os.path.join(ROOT, "build", "samples", program)
     go = subprocess.run(["bash", "-c", "source tools/dev/go.sh; find_go"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-    subprocess.run([go, "build", "-o", binary, package], cwd=os.path.join(SAMPLES, sample), check=True)
+    subprocess.run([go, "build", "-o", binary, package], cwd=os.path.join(ROOT, module), check=True)
     return binary
 
 
